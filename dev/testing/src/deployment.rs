@@ -1,0 +1,111 @@
+//! A deployment from nothing, as docs/operations.md has the operator do it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use sandbox::secrets_manager::Secrets;
+use serde_json::Value;
+use shared::clock::Clock;
+use shared::crypto::Secret;
+use shared::db::roles::{self, Role};
+use shared::fresh::{self, DatabaseAddress, SigningAlgorithm};
+use shared::migrations;
+use shared::random::Random;
+use tokio_postgres::{Client, NoTls};
+use url::Url;
+
+/// What every secret of a local world begins with, as `template.yaml`'s default has it.
+pub const SECRET_PREFIX: &str = "satchel";
+
+pub type Passwords = BTreeMap<Role, Secret<String>>;
+
+/// Connects to a database on this machine and drives the connection in the background.
+pub async fn connect(url: &str) -> anyhow::Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connecting to Postgres")?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// `url` with another database, and another user if one is given.
+pub fn sibling(url: &str, database: &str, user: Option<(&str, &Secret<String>)>) -> anyhow::Result<String> {
+    let mut url = Url::parse(url).context("the database URL is not a URL")?;
+    url.set_path(database);
+    if let Some((name, password)) = user {
+        let set = url.set_username(name).and_then(|()| url.set_password(Some(password.expose())));
+        set.map_err(|()| anyhow::anyhow!("the database URL takes no user"))?;
+    }
+    Ok(url.into())
+}
+
+pub fn address(url: &str, database: &str) -> anyhow::Result<DatabaseAddress> {
+    let url = Url::parse(url).context("the database URL is not a URL")?;
+    Ok(DatabaseAddress {
+        host: url.host_str().unwrap_or("127.0.0.1").to_owned(),
+        port: url.port().unwrap_or(5432),
+        dbname: database.to_owned(),
+        sslmode: "disable",
+    })
+}
+
+/// Makes the four roles with new passwords.
+pub async fn create_roles(admin: &Client) -> anyhow::Result<Passwords> {
+    let random = Random::system();
+    let mut passwords = Passwords::new();
+    for role in Role::ALL {
+        let password = fresh::password(&random);
+        roles::create(admin, role, &password).await?;
+        passwords.insert(role, password);
+    }
+    Ok(passwords)
+}
+
+/// Makes the database and brings its schema up to date.
+pub async fn create_database(admin_url: &str, name: &str, passwords: &Passwords) -> anyhow::Result<()> {
+    roles::create_database(&connect(admin_url).await?, name).await?;
+    let password = passwords.get(&Role::Owner).context("the owner has no password")?;
+    let url = sibling(admin_url, name, Some((Role::Owner.name(), password)))?;
+    migrations::run(&mut connect(&url).await?, Clock::system().now()).await?;
+    Ok(())
+}
+
+/// Puts a fresh value for every secret into the sandbox's Secrets Manager.
+pub fn put_secrets(
+    secrets: &Secrets,
+    address: &DatabaseAddress,
+    passwords: &Passwords,
+    signing: &Value,
+) -> anyhow::Result<()> {
+    let (clock, random) = (Clock::system(), Random::system());
+    let put = |name: &str, value: &Value| secrets.put(&format!("{SECRET_PREFIX}/{name}"), &value.to_string());
+    for (role, password) in passwords {
+        put(&format!("database/{}", role.short_name()), &fresh::database(address, *role, password));
+    }
+    put("signing", signing);
+    // Long settled, so that a world whose clock stands in the past can seal with it.
+    let created_at = clock.now() - time::Duration::days(365);
+    put("sealing", &fresh::sealing(created_at, &random));
+    put("audit", &fresh::audit(&random));
+    Ok(())
+}
+
+/// Roles, database, migrations and secrets: all that functions need to start.
+pub async fn install(admin_url: &str, database: &str, secrets: &Secrets) -> anyhow::Result<()> {
+    let passwords = create_roles(&connect(admin_url).await?).await?;
+    create_database(admin_url, database, &passwords).await?;
+    let signing = fresh::signing(SigningAlgorithm::Rs256).map_err(|_| anyhow::anyhow!("no signing key"))?;
+    put_secrets(secrets, &address(admin_url, database)?, &passwords, &signing)
+}
+
+/// What every function of a local world finds in its environment beside what the template says.
+pub fn local_environment(sandbox_url: &str) -> BTreeMap<String, String> {
+    [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", sandbox_url),
+        ("ALLOW_HTTP_PROVIDERS", "true"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}

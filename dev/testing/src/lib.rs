@@ -1,0 +1,20 @@
+//! What the tests stand on: a real Postgres, a database for each test, and a world around it.
+//!
+//! - [`postgres`]   finds, fetches, starts and stops a cluster
+//! - [`deployment`] what an operator does once: roles, database, migrations, secrets
+//! - [`database`]   [`TestDb`]: a database of its own for each test
+//! - [`world`]      [`World`]: that database, a sandbox, a clock, and any function wired to them
+//! - [`request`]    requests as the gateway passes them on, and what came back
+//!
+//! `cargo xtask test` starts the cluster and names it in `SATCHEL_TEST_DATABASE_URL`.
+
+pub mod database;
+pub mod deployment;
+pub mod postgres;
+pub mod request;
+pub mod world;
+
+pub use anyhow::Result;
+pub use database::TestDb;
+pub use request::{Call, Outcome};
+pub use world::{SignedIn, World};

@@ -1,0 +1,158 @@
+//! A world for one test: a database, a sandbox, a clock that stands still, and functions wired as the template
+//! says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use anyhow::Context;
+use gateway::Template;
+use sandbox::lnd::{Node, NodeOptions};
+use sandbox::{Sandbox, SandboxOptions};
+use serde_json::Value;
+use shared::account::{self, IdentityKind};
+use shared::clock::Clock;
+use shared::config::Config;
+use shared::crypto::{KeyRing, SealingKeys};
+use shared::db::Db;
+use shared::fresh::{self, SigningAlgorithm};
+use shared::lightning::{Did, Pubkey};
+use shared::random::Random;
+use shared::session::{self, Lifetimes, NewSession};
+use shared::token::{AccessGrant, TokenIssuer};
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::database::TestDb;
+use crate::deployment;
+
+/// Making an RSA key takes long enough to do it once.
+static SIGNING: LazyLock<Value> =
+    LazyLock::new(|| fresh::signing(SigningAlgorithm::Rs256).unwrap_or_default());
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+pub struct World {
+    pub db: TestDb,
+    pub sandbox: Sandbox,
+    template: Template,
+    now: Arc<Mutex<OffsetDateTime>>,
+}
+
+/// A user with a session, made without the sign-in endpoints.
+pub struct SignedIn {
+    pub user_id: Uuid,
+    pub session_id: Uuid,
+    pub did: Did,
+    pub access_token: String,
+}
+
+impl World {
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_on(TestDb::create().await?).await
+    }
+
+    /// As [`World::start`], on a database the test made itself.
+    pub async fn start_on(db: TestDb) -> anyhow::Result<Self> {
+        let sandbox = Sandbox::start(SandboxOptions::default()).await?;
+        deployment::put_secrets(&sandbox.secrets(), &db.address()?, &db.passwords, &SIGNING)?;
+        let template = Template::load(&root().join("template.yaml"), &BTreeMap::new())?;
+        let now = Arc::new(Mutex::new(datetime!(2026-01-09 12:00 UTC)));
+        Ok(Self { db, sandbox, template, now })
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets time pass for every function wired to this world.
+    pub fn advance(&self, by: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    pub fn clock(&self) -> Clock {
+        let now = Arc::clone(&self.now);
+        Clock::from_fn(move || *now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The environment of a function: what the template gives it, and where this world is.
+    pub fn environment(&self, function: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let found = self.template.functions.iter().find(|found| found.name == function);
+        let mut environment =
+            found.with_context(|| format!("{function} is not in template.yaml"))?.environment.clone();
+        environment.extend(deployment::local_environment(self.sandbox.base_url()));
+        Ok(environment)
+    }
+
+    pub fn config(&self, environment: BTreeMap<String, String>) -> Config {
+        Config::new(environment, self.clock(), Random::system())
+    }
+
+    /// A function's dependencies, wired as `main` would; every secret is checked.
+    pub async fn wire<D>(&self, function: &str, wire: impl FnOnce(&mut Config) -> D) -> anyhow::Result<D> {
+        self.wire_with(function, &[], wire).await
+    }
+
+    /// As [`World::wire`], with some variables changed.
+    pub async fn wire_with<D>(
+        &self,
+        function: &str,
+        changed: &[(&str, &str)],
+        wire: impl FnOnce(&mut Config) -> D,
+    ) -> anyhow::Result<D> {
+        let mut environment = self.environment(function)?;
+        environment.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut config = self.config(environment);
+        let deps = wire(&mut config);
+        config.finish().await?;
+        Ok(deps)
+    }
+
+    /// A node with a wallet, at the sandbox.
+    pub fn node(&self, name: &str) -> anyhow::Result<Node> {
+        self.sandbox.nodes().create(name, NodeOptions::default())
+    }
+
+    /// An account for `did`, bound to the node's key, with a session its node has just signed for.
+    pub async fn sign_in(&self, did: &str, pubkey: &str) -> anyhow::Result<SignedIn> {
+        let did: Did = did.parse()?;
+        let pubkey: Pubkey = pubkey.parse()?;
+        let (now, random) = (self.now(), Random::system());
+        let user_id = random.id(now);
+        let (db, issuer, sealing) = self
+            .wire("verify_lightning_signature", |config| {
+                let sealing = config.secret::<SealingKeys, KeyRing>("SEALING_SECRET");
+                (Db::wire(config), TokenIssuer::wire(config), sealing)
+            })
+            .await?;
+        let connection = db.connection().await?;
+        let client = connection.client();
+        account::create(client, user_id, &did, pubkey, now)
+            .await
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let session = NewSession {
+            id: random.id(now),
+            user_id,
+            identity: (IdentityKind::Did, &did.to_string()),
+            pubkey: Some(pubkey),
+            ip: None,
+            user_agent: None,
+            now,
+            lifetimes: Lifetimes {
+                idle: std::time::Duration::from_secs(7 * 86_400),
+                absolute: std::time::Duration::from_secs(30 * 86_400),
+            },
+        };
+        let ring = sealing.get().await?;
+        let opened = session::open(client, &session, &ring, &random).await;
+        opened.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let grant = AccessGrant { user_id, session_id: session.id, token_id: random.id(now) };
+        let token = issuer.access(client, &grant, now).await?;
+        Ok(SignedIn { user_id, session_id: session.id, did, access_token: token.expose().clone() })
+    }
+}

@@ -1,0 +1,6 @@
+//! Rules about the house that a machine can check, by reading its sources. Every message says what to do.
+
+mod arrows;
+mod places;
+mod source;
+mod words;

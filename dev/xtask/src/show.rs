@@ -1,0 +1,68 @@
+//! Requests and answers, to be read by people: secrets cut short, since terminals are recorded and shared.
+
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+
+const SECRET_FIELDS: [&str; 6] =
+    ["accessToken", "refreshToken", "customToken", "stepUpToken", "admin_macaroon", "invoice_macaroon"];
+const SECRET_HEADERS: [&str; 2] = ["authorization", "grpc-metadata-macaroon"];
+const SHOWN: usize = 16;
+
+pub fn request(method: &Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) {
+    println!("> {method} {url}");
+    for (name, value) in headers {
+        let value = if SECRET_HEADERS.contains(name) { shorten(value) } else { (*value).to_owned() };
+        println!("> {name}: {value}");
+    }
+    if let Some(body) = body {
+        indented(">", body);
+    }
+}
+
+pub fn answer(status: StatusCode, headers: &HeaderMap, body: &Value) {
+    println!("< {status}");
+    if let Some(id) = headers.get("x-request-id").and_then(|value| value.to_str().ok()) {
+        println!("< x-request-id: {id}");
+    }
+    indented("<", body);
+}
+
+fn indented(mark: &str, body: &Value) {
+    for line in format!("{:#}", safe(body)).lines() {
+        println!("{mark} {line}");
+    }
+}
+
+/// The same, with the values of secret fields cut short.
+fn safe(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let shown = fields.iter().map(|(name, value)| match value {
+                Value::String(text) if SECRET_FIELDS.contains(&name.as_str()) => {
+                    (name.clone(), Value::String(shorten(text)))
+                }
+                other => (name.clone(), safe(other)),
+            });
+            Value::Object(shown.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(safe).collect()),
+        other => other.clone(),
+    }
+}
+
+fn shorten(secret: &str) -> String {
+    secret.chars().take(SHOWN).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_cut_short_wherever_they_stand() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.a-long-rest";
+        let shown = safe(&json!({"data": [{"accessToken": token, "did": token}]}));
+        assert_eq!(shown, json!({"data": [{"accessToken": "eyJhbGciOiJSUzI1…", "did": token}]}));
+    }
+}

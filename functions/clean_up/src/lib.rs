@@ -1,0 +1,44 @@
+//! Every five minutes — remove what has had its time: challenges, counted windows, kept answers.
+//!
+//! Safe to run twice, late, or beside itself: each statement removes what is over and nothing else.
+
+use serde::Serialize;
+use shared::clock::Clock;
+use shared::config::Config;
+use shared::db::Db;
+use shared::runtime::Error;
+use shared::{challenge, idempotency, rate_limit};
+use time::Duration;
+
+/// Expired challenges are kept for a day, for whoever asks why a sign-in failed.
+const CHALLENGES_KEPT_FOR: Duration = Duration::days(1);
+
+pub struct Deps {
+    db: Db,
+    clock: Clock,
+}
+
+impl Deps {
+    pub fn wire(config: &mut Config) -> Self {
+        Self { db: Db::wire(config), clock: config.clock() }
+    }
+}
+
+/// How many rows went.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Report {
+    pub challenges: u64,
+    pub rate_limits: u64,
+    pub idempotency_keys: u64,
+}
+
+pub async fn run(deps: &Deps) -> Result<Report, Error> {
+    let now = deps.clock.now();
+    let connection = deps.db.connection_for_job().await?;
+    let client = connection.client();
+    Ok(Report {
+        challenges: challenge::delete_expired(client, now - CHALLENGES_KEPT_FOR).await?,
+        rate_limits: rate_limit::delete_ended(client, now).await?,
+        idempotency_keys: idempotency::delete_expired(client, now).await?,
+    })
+}

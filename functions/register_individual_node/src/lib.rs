@@ -1,0 +1,208 @@
+//! `POST /v1/nodes` — register the node a user runs, so that payments can be set up on it.
+//!
+//! The endpoint is parsed and kept, and never called from here. The macaroon must be too narrow to move money
+//! or to sign; it is sealed, and never comes back.
+
+use serde::{Deserialize, Serialize};
+use shared::account::{self, Identities, IdentityKind};
+use shared::audit::{self, AuditDocument, AuditKey, Entry};
+use shared::clock::Clock;
+use shared::config::Config;
+use shared::crypto::{KeyRing, SealingKeys};
+use shared::db::{self, Db, Transaction};
+use shared::http::auth::{self, Authenticator};
+use shared::http::{ApiError, ErrorCode, Reply, Request, idempotent};
+use shared::lightning::endpoint::Transport;
+use shared::lightning::macaroon::{HOW_TO_BAKE, Verdict};
+use shared::lightning::{Did, Macaroon, NodeEndpoint, Pubkey};
+use shared::node::{self, NodeId, Registration};
+use shared::random::Random;
+use shared::secrets::SecretHandle;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub struct Deps {
+    db: Db,
+    auth: Authenticator,
+    sealing: SecretHandle<KeyRing>,
+    audit: SecretHandle<AuditKey>,
+    clock: Clock,
+    random: Random,
+    transport: Transport,
+    discard_too_wide: bool,
+}
+
+impl Deps {
+    pub fn wire(config: &mut Config) -> Self {
+        let http_allowed = config.flag("ALLOW_HTTP_NODE_ENDPOINTS");
+        Self {
+            db: Db::wire(config),
+            auth: Authenticator::wire(config),
+            sealing: config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"),
+            audit: config.secret::<AuditDocument, AuditKey>("AUDIT_SECRET"),
+            clock: config.clock(),
+            random: config.random(),
+            transport: if http_allowed { Transport::HttpAllowed } else { Transport::HttpsOnly },
+            discard_too_wide: config.choice("MACAROON_TOO_WIDE", &["refuse", "discard"]) == "discard",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Body {
+    did: Did,
+    #[serde(alias = "nodeId")]
+    node_id: String,
+    #[serde(alias = "adminMacaroon")]
+    admin_macaroon: Option<String>,
+    #[serde(alias = "lightningPubkey")]
+    lightning_pubkey: Pubkey,
+    #[serde(alias = "caddyEndpoint")]
+    caddy_endpoint: String,
+}
+
+/// A request whose every field has been read.
+struct Parsed {
+    did: Did,
+    node_id: NodeId,
+    pubkey: Pubkey,
+    endpoint: NodeEndpoint,
+    macaroon: Option<Macaroon>,
+    macaroon_discarded: bool,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    success: bool,
+    message: &'static str,
+    data: Registered<'a>,
+}
+
+#[derive(Serialize)]
+struct Registered<'a> {
+    node_id: &'a str,
+    lightning_pubkey: Pubkey,
+}
+
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
+    let bearer = auth::bearer(request)?;
+    let node = parse(deps, request.json_or_data()?)?;
+    let now = deps.clock.now();
+    let ring = deps.sealing.get().await?;
+
+    let mut connection = deps.db.connection().await?;
+    let tx = connection.transaction().await?;
+    let session = deps.auth.enter_with_node(&tx, &bearer, now).await?;
+    let caller = (request, session.user_id);
+    let reply = idempotent::run(&tx, caller, &ring, (now, &deps.random), async || {
+        register(deps, &tx, caller, &node, &ring, now).await
+    })
+    .await?;
+    db::commit(tx).await?;
+    Ok(reply)
+}
+
+async fn register(
+    deps: &Deps,
+    tx: &Transaction<'_>,
+    (request, user_id): (&Request, Uuid),
+    node: &Parsed,
+    ring: &KeyRing,
+    now: OffsetDateTime,
+) -> Result<Reply, ApiError> {
+    let identities = account::identities(tx, user_id).await?;
+    check_owner(tx, user_id, &identities, node, now).await?;
+    let macaroon_sealed = match &node.macaroon {
+        Some(macaroon) => Some(ring.seal(
+            node::macaroon_field(&user_id),
+            macaroon.to_hex().as_bytes(),
+            now,
+            &deps.random,
+        )?),
+        None => None,
+    };
+    let registration = Registration {
+        user_id,
+        did: &node.did,
+        node_id: &node.node_id,
+        pubkey: node.pubkey,
+        endpoint: &node.endpoint,
+        macaroon_sealed,
+    };
+    node::register(tx, &registration, now).await?;
+    let node_id = node.node_id.to_string();
+    let entry = Entry {
+        user_id: Some(user_id),
+        action: "node.registered",
+        resource: ("node", &node_id),
+        details: serde_json::json!({ "pubkey": node.pubkey, "macaroon": node.macaroon.is_some() }),
+        ip: request.source_ip,
+        request_id: &request.id,
+        now,
+    };
+    audit::append(tx, deps.audit.get().await?.as_ref(), &entry, &deps.random).await?;
+    let message = if node.macaroon_discarded {
+        "node registered; the macaroon allowed too much and was not kept"
+    } else {
+        "node registered"
+    };
+    Ok(Reply::ok(&Answer {
+        success: true,
+        message,
+        data: Registered { node_id: &node_id, lightning_pubkey: node.pubkey },
+    }))
+}
+
+/// The DID and the key must be the caller's own: another's is a conflict, nobody's is not theirs to use.
+async fn check_owner(
+    tx: &Transaction<'_>,
+    user_id: Uuid,
+    identities: &Identities,
+    node: &Parsed,
+    now: OffsetDateTime,
+) -> Result<(), ApiError> {
+    let claims = [
+        (identities.has_did(&node.did), IdentityKind::Did, node.did.to_string()),
+        (identities.has_node(node.pubkey), IdentityKind::Node, node.pubkey.to_string()),
+    ];
+    for (own, kind, subject) in claims {
+        if own {
+            continue;
+        }
+        let taken = account::is_taken(tx, user_id, kind, &subject, now).await?;
+        return Err(match (taken, kind) {
+            (true, IdentityKind::Did) => account::ClaimError::DidTaken.into(),
+            (true, IdentityKind::Node) => account::ClaimError::NodeTaken.into(),
+            (false, _) => ApiError::new(ErrorCode::Forbidden, "sign in with this DID and this node first"),
+        });
+    }
+    Ok(())
+}
+
+fn parse(deps: &Deps, body: Body) -> Result<Parsed, ApiError> {
+    let invalid = |field, error: &dyn std::fmt::Display| ApiError::invalid(field, error.to_string());
+    let node_id = body.node_id.parse::<NodeId>().map_err(|error| invalid("node_id", &error))?;
+    let endpoint = NodeEndpoint::parse(&body.caddy_endpoint, deps.transport)
+        .map_err(|error| invalid("caddy_endpoint", &error))?;
+    let macaroon = body.admin_macaroon.as_deref().map(Macaroon::parse).transpose();
+    let macaroon = macaroon.map_err(|error| invalid("admin_macaroon", &error))?;
+    let (macaroon, macaroon_discarded) = match macaroon.as_ref().map(Macaroon::judge) {
+        None | Some(Verdict::Narrow) => (macaroon, false),
+        Some(Verdict::TooWide(_)) if deps.discard_too_wide => (None, true),
+        Some(Verdict::TooWide(_)) => return Err(too_wide("allows more than making and reading invoices")),
+        // It could sign in as the user.
+        Some(Verdict::CanSign) => return Err(too_wide("can sign messages with the node's key")),
+    };
+    Ok(Parsed {
+        did: body.did,
+        node_id,
+        pubkey: body.lightning_pubkey,
+        endpoint,
+        macaroon,
+        macaroon_discarded,
+    })
+}
+
+fn too_wide(why: &str) -> ApiError {
+    ApiError::invalid("admin_macaroon", format!("{why}. {HOW_TO_BAKE}"))
+}

@@ -1,0 +1,200 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_lc_rs::{aead, hkdf};
+use serde::Deserialize;
+use time::{Duration, OffsetDateTime};
+
+use super::Secret;
+use crate::metrics;
+use crate::random::Random;
+
+/// A new key seals only this long after it was published: by then every running function has fetched it.
+const SETTLING_TIME: Duration = Duration::seconds(300);
+const VERSION: u8 = 1;
+const NONCE_BYTES: usize = 12;
+const TAG_BYTES: usize = 16;
+const HEADER_BYTES: usize = 1 + 4 + NONCE_BYTES;
+
+/// What a sealed value is for. Each purpose has a subkey of its own, so that one can be rotated or lost alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Macaroon,
+    RefreshKey,
+    StoredReply,
+}
+
+impl Purpose {
+    const fn info(self) -> &'static [u8] {
+        match self {
+            Self::Macaroon => b"satchel:v1:macaroon",
+            Self::RefreshKey => b"satchel:v1:refresh-key",
+            Self::StoredReply => b"satchel:v1:stored-reply",
+        }
+    }
+}
+
+/// The place a sealed value belongs to. A value moved to another row or column does not open there.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    pub purpose: Purpose,
+    pub table: &'static str,
+    pub column: &'static str,
+    pub row: &'a [u8],
+}
+
+/// The secret document `satchel/sealing`: every key that any row may still be sealed with.
+#[derive(Deserialize)]
+pub struct SealingKeys {
+    keys: Vec<SealingKey>,
+}
+
+#[derive(Deserialize)]
+struct SealingKey {
+    id: u32,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    key: Secret<[u8; 32]>,
+}
+
+/// Seals and opens fields with AES-256-GCM: `version | key id | nonce | ciphertext and tag`.
+pub struct KeyRing {
+    keys: BTreeMap<u32, SealingKey>,
+}
+
+/// Why a sealed value did not open. Neither the value nor the key is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    Malformed,
+    UnknownKey(u32),
+    Refused,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("the sealed value is malformed"),
+            Self::UnknownKey(id) => write!(f, "the sealed value names key {id}, which is not on the ring"),
+            Self::Refused => f.write_str("the sealed value does not open in this place"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// A value could not be sealed; AES-GCM refuses only past 64 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealError;
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value could not be sealed")
+    }
+}
+
+impl std::error::Error for SealError {}
+
+impl TryFrom<SealingKeys> for KeyRing {
+    type Error = &'static str;
+
+    fn try_from(document: SealingKeys) -> Result<Self, Self::Error> {
+        let count = document.keys.len();
+        if count == 0 {
+            return Err("holds no key");
+        }
+        if document.keys.iter().any(|key| key.key.expose().iter().all(|byte| *byte == key.key.expose()[0])) {
+            return Err("holds a key of one repeated byte");
+        }
+        let keys: BTreeMap<_, _> = document.keys.into_iter().map(|key| (key.id, key)).collect();
+        if keys.len() == count { Ok(Self { keys }) } else { Err("holds two keys with one id") }
+    }
+}
+
+impl KeyRing {
+    /// Seals `plaintext` for its place with the newest key that every function has had time to fetch.
+    pub fn seal(
+        &self,
+        field: Field<'_>,
+        plaintext: &[u8],
+        now: OffsetDateTime,
+        random: &Random,
+    ) -> Result<Vec<u8>, SealError> {
+        let id = self.writing_key(now);
+        let nonce: [u8; NONCE_BYTES] = random.bytes();
+        let mut sealed = Vec::with_capacity(HEADER_BYTES + plaintext.len() + TAG_BYTES);
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&id.to_be_bytes());
+        sealed.extend_from_slice(&nonce);
+        let mut body = plaintext.to_vec();
+        let done = self.subkey(id, field.purpose).and_then(|key| {
+            key.seal_in_place_append_tag(
+                aead::Nonce::assume_unique_for_key(nonce),
+                aead::Aad::from(associated_data(field, id)),
+                &mut body,
+            )
+            .ok()
+        });
+        if done.is_none() {
+            metrics::count("SealFailed");
+            return Err(SealError);
+        }
+        sealed.append(&mut body);
+        Ok(sealed)
+    }
+
+    /// Opens what `seal` made for the same place, with whichever key on the ring sealed it.
+    pub fn open(&self, field: Field<'_>, sealed: &[u8]) -> Result<Secret<Vec<u8>>, OpenError> {
+        let opened = self.try_open(field, sealed);
+        if opened.is_err() {
+            metrics::count("OpenFailed");
+        }
+        opened
+    }
+
+    fn try_open(&self, field: Field<'_>, sealed: &[u8]) -> Result<Secret<Vec<u8>>, OpenError> {
+        let (header, body) = sealed.split_at_checked(HEADER_BYTES).ok_or(OpenError::Malformed)?;
+        let (&version, rest) = header.split_first().ok_or(OpenError::Malformed)?;
+        let (id, nonce) = rest.split_first_chunk::<4>().ok_or(OpenError::Malformed)?;
+        let nonce = <[u8; NONCE_BYTES]>::try_from(nonce).map_err(|_| OpenError::Malformed)?;
+        if version != VERSION || body.len() < TAG_BYTES {
+            return Err(OpenError::Malformed);
+        }
+        let id = u32::from_be_bytes(*id);
+        let key = self.subkey(id, field.purpose).ok_or(OpenError::UnknownKey(id))?;
+        let mut body = body.to_vec();
+        let length = key
+            .open_in_place(
+                aead::Nonce::assume_unique_for_key(nonce),
+                aead::Aad::from(associated_data(field, id)),
+                &mut body,
+            )
+            .map_err(|_| OpenError::Refused)?
+            .len();
+        body.truncate(length);
+        Ok(Secret::new(body))
+    }
+
+    fn writing_key(&self, now: OffsetDateTime) -> u32 {
+        let settled = self.keys.values().rev().find(|key| key.created_at + SETTLING_TIME <= now);
+        settled.or_else(|| self.keys.values().next()).map_or(0, |key| key.id)
+    }
+
+    fn subkey(&self, id: u32, purpose: Purpose) -> Option<aead::LessSafeKey> {
+        let root = &self.keys.get(&id)?.key;
+        let info = [purpose.info()];
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(root.expose());
+        let derived = extracted.expand(&info, &aead::AES_256_GCM).ok()?;
+        Some(aead::LessSafeKey::new(aead::UnboundKey::from(derived)))
+    }
+}
+
+fn associated_data(field: Field<'_>, id: u32) -> Vec<u8> {
+    let mut data = Vec::with_capacity(64 + field.row.len());
+    for part in [field.table.as_bytes(), field.column.as_bytes(), field.row] {
+        data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        data.extend_from_slice(part);
+    }
+    data.push(VERSION);
+    data.extend_from_slice(&id.to_be_bytes());
+    data
+}

@@ -1,0 +1,17 @@
+//! The edge: what came in, parsed; what goes out, in one form.
+
+pub mod auth;
+mod code;
+mod error;
+mod from_domain;
+pub mod idempotent;
+pub mod limit;
+mod reply;
+mod request;
+
+pub use code::ErrorCode;
+pub use error::{ApiError, Detail};
+pub use reply::Reply;
+pub use request::{MAX_BODY_BYTES, Request};
+
+pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};

@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ::http::{HeaderMap, Method};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use super::{ApiError, ErrorCode};
+
+/// No body of ours is larger, webhooks apart.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A request as the gateway passed it on.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The gateway's id: it is in every answer and in the access log.
+    pub id: String,
+    pub method: Method,
+    pub path: String,
+    /// The template's route, such as `GET /v1/nodes/{did}`.
+    pub route: String,
+    pub path_parameters: HashMap<String, String>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Who connected to the gateway. Never taken from a header: callers write those.
+    pub source_ip: Option<IpAddr>,
+}
+
+impl Request {
+    /// A header's value; `None` when it is absent or not readable text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn path_parameter(&self, name: &str) -> &str {
+        self.path_parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// The body as `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        parse(self.value()?)
+    }
+
+    /// The body as `T`, bare or wrapped in `{"data": {…}}`, as the callable functions of the first clients
+    /// send it. For the endpoints that docs/api.md lists under known quirks, and no others.
+    pub fn json_or_data<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        match self.value()? {
+            Value::Object(mut outer) if outer.get("data").is_some_and(Value::is_object) => {
+                parse(outer.remove("data").unwrap_or_default())
+            }
+            bare => parse(bare),
+        }
+    }
+
+    fn value(&self) -> Result<Value, ApiError> {
+        if self.body.len() > MAX_BODY_BYTES {
+            return Err(ApiError::new(ErrorCode::PayloadTooLarge, "the body is larger than 64 KiB"));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ApiError::new(ErrorCode::MalformedRequest, "the body is not JSON").caused_by(error))
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path();
+        let field = match path.iter().next() {
+            None | Some(Segment::Unknown) => String::from("(body)"),
+            Some(_) => path.to_string(),
+        };
+        // serde quotes the value it could not take; a caller may have put a secret there by mistake.
+        let message = error.inner().to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        ApiError::invalid(field, without_value(message))
+    })
+}
+
+/// `invalid type: string "hunter2", expected u64` loses what stands between the colon and the last comma.
+fn without_value(message: &str) -> String {
+    match (message.strip_prefix("invalid "), message.rfind(", expected ")) {
+        (Some(rest), Some(comma)) => {
+            let what = rest.split(':').next().unwrap_or_default();
+            format!("invalid {what}{}", &message[comma..])
+        }
+        (Some(_), None) => String::from("invalid value"),
+        (None, _) => message.to_owned(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Everything Satchel's functions have in common: one crate on purpose, because unused code costs a binary
+//! next to nothing (docs/decisions/0001-one-shared-crate.md).
+//!
+//! Arrows point down only, and a test reads the sources to keep it so:
+//!
+//! ```text
+//! functions/*                      who may do what: one screen each
+//!     ▼
+//! runtime                          the only module that knows Lambda
+//!     ▼
+//! http                             the edge: parsing, replies, the error table, auth, idempotency, limits
+//!     ▼
+//! account session challenge        the domain: one module per aggregate: types, rules, SQL
+//! sign_in node token signing_key
+//! audit rate_limit idempotency
+//!     ▼                 ▼
+//! lightning (pure)   firebase      formats of others
+//!     ▼
+//! db migrations config secrets crypto clock random log metrics      ground
+//! ```
+
+pub mod http;
+pub mod runtime;
+
+pub mod account;
+pub mod audit;
+pub mod challenge;
+pub mod idempotency;
+pub mod node;
+pub mod rate_limit;
+pub mod session;
+pub mod sign_in;
+pub mod signing_key;
+pub mod token;
+
+pub mod firebase;
+pub mod fresh;
+pub mod lightning;
+
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod db;
+pub mod log;
+pub mod metrics;
+pub mod migrations;
+pub mod random;
+pub mod secrets;

@@ -1,0 +1,37 @@
+//! Randomness, passed in.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Where a function gets random bytes from: the system, or a test's sequence.
+#[derive(Clone)]
+pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+
+impl Random {
+    pub fn system() -> Self {
+        Self::from_fn(|buffer| {
+            if aws_lc_rs::rand::fill(buffer).is_err() {
+                // A key made of anything else would be guessable; there is nothing to continue with.
+                std::process::abort();
+            }
+        })
+    }
+
+    pub fn from_fn(fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(fill))
+    }
+
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.0)(&mut bytes);
+        bytes
+    }
+
+    /// A `UUIDv7`: ids sort by the time they were made, which keeps index pages warm.
+    pub fn id(&self, now: OffsetDateTime) -> Uuid {
+        let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+}

@@ -1,0 +1,197 @@
+//! The only module that knows Lambda: events in, answers out, one access line for each request.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use bytes::Bytes;
+use data_encoding::BASE64;
+use futures_util::FutureExt;
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+pub use lambda_runtime::Error;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{ApiError, ErrorCode, HeaderValue, Reply, Request, StatusCode};
+use crate::{log, metrics};
+
+static COLD: AtomicBool = AtomicBool::new(true);
+
+/// Wires a function that answers HTTP requests, and serves them until the environment ends. A configuration
+/// that is missing or weak stops it here, before the first request, naming every problem.
+pub async fn serve<D>(
+    name: &'static str,
+    wire: impl FnOnce(&mut Config) -> D,
+    handle: impl AsyncFn(&D, &Request) -> Result<Reply, ApiError>,
+) -> Result<(), Error> {
+    let (deps, clock) = start(name, wire).await?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        let (deps, handle, clock) = (&deps, &handle, &clock);
+        async move { Ok::<_, Error>(answer(name, deps, handle, clock, event).await) }
+    }))
+    .await
+}
+
+/// Wires a function that is run by a schedule or by the operator. Its report is the answer; its failure is the
+/// invocation's, so that the platform's own alarm sees it.
+pub async fn run_job<D, R: Serialize>(
+    name: &'static str,
+    wire: impl FnOnce(&mut Config) -> D,
+    job: impl AsyncFn(&D) -> Result<R, Error>,
+) -> Result<(), Error> {
+    let (deps, _) = start(name, wire).await?;
+    lambda_runtime::run(service_fn(|_: LambdaEvent<Value>| {
+        let (deps, job) = (&deps, &job);
+        async move {
+            let running: Pin<Box<dyn Future<Output = Result<R, Error>>>> = Box::pin(job(deps));
+            let done = running.await;
+            match &done {
+                Ok(report) => {
+                    tracing::info!(target: "job", function = name, report = %serde_json::to_string(report)?);
+                }
+                Err(error) => tracing::error!(target: "job", function = name, error = %error),
+            }
+            done
+        }
+    }))
+    .await
+}
+
+async fn start<D>(name: &'static str, wire: impl FnOnce(&mut Config) -> D) -> Result<(D, Clock), Error> {
+    let mut config = Config::from_process();
+    log::start(config.optional("LOG_LEVEL").as_deref());
+    metrics::start(name, config.clock());
+    let clock = config.clock();
+    let deps = wire(&mut config);
+    if let Err(problems) = config.finish().await {
+        tracing::error!(target: "start", function = name, error = %problems, "the function does not start");
+        return Err(problems.into());
+    }
+    Ok((deps, clock))
+}
+
+async fn answer<D>(
+    name: &'static str,
+    deps: &D,
+    handle: &impl AsyncFn(&D, &Request) -> Result<Reply, ApiError>,
+    clock: &Clock,
+    event: LambdaEvent<Box<RawValue>>,
+) -> HttpAnswer {
+    let started = Instant::now();
+    let (request, outcome) = match read(&event.payload) {
+        Ok((request, None)) => {
+            // A panic is answered like any other mistake of ours, and the process lives on.
+            let handling: Pin<Box<dyn Future<Output = Result<Reply, ApiError>>>> = Box::pin(handle(deps, &request));
+            let outcome = AssertUnwindSafe(handling).catch_unwind().await;
+            (request, outcome.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked"))))
+        }
+        Ok((request, Some(refusal))) => (request, Err(refusal)),
+        Err(request) => (request, Err(ApiError::new(ErrorCode::MalformedRequest, "the event is not a request"))),
+    };
+    let (code, causes) = match &outcome {
+        Ok(_) => (None, None),
+        Err(error) => (Some(error.code.parts().0), error.causes()),
+    };
+    let reply = outcome.unwrap_or_else(|error| error.into_reply(&request.id, clock.now()));
+    access_line(name, &request, &reply, &event.context, started, code, causes.as_deref());
+    HttpAnswer::new(reply, &request.id)
+}
+
+fn access_line(
+    name: &'static str,
+    request: &Request,
+    reply: &Reply,
+    context: &Context,
+    started: Instant,
+    code: Option<&str>,
+    causes: Option<&str>,
+) {
+    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let cold_start = COLD.swap(false, Ordering::Relaxed);
+    let trace_id = context.xray_trace_id.as_deref();
+    let (request_id, route, status) = (&request.id, &request.route, reply.status.as_u16());
+    if reply.status.is_server_error() {
+        tracing::error!(target: "access", function = name, request_id, trace_id, route, status, duration_us, cold_start, error = code, cause = causes);
+    } else {
+        tracing::info!(target: "access", function = name, request_id, trace_id, route, status, duration_us, cold_start, error = code, cause = causes);
+    }
+}
+
+/// Reads an HTTP API event (payload format 2.0). `Err` holds what little is known of an event that is none;
+/// a request comes with the refusal it deserves when its body is not the base64 the event says it is.
+fn read(event: &RawValue) -> Result<(Request, Option<ApiError>), Request> {
+    let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event.get()) else {
+        return Err(Request {
+            id: String::from("none"),
+            method: crate::http::Method::GET,
+            path: String::new(),
+            route: String::from("none"),
+            path_parameters: HashMap::new(),
+            headers: crate::http::HeaderMap::new(),
+            body: Bytes::new(),
+            source_ip: None,
+        });
+    };
+    let body = event.body.unwrap_or_default();
+    let (body, refusal) = if event.is_base64_encoded {
+        match BASE64.decode(body.as_bytes()) {
+            Ok(bytes) => (Bytes::from(bytes), None),
+            Err(error) => {
+                let refusal = ApiError::new(ErrorCode::MalformedRequest, "the body is not base64");
+                (Bytes::new(), Some(refusal.caused_by(error)))
+            }
+        }
+    } else {
+        (Bytes::from(body), None)
+    };
+    let context = event.request_context;
+    let request = Request {
+        id: context.request_id.unwrap_or_default(),
+        method: context.http.method,
+        path: event.raw_path.unwrap_or_default(),
+        route: event.route_key.unwrap_or_default(),
+        path_parameters: event.path_parameters,
+        headers: event.headers,
+        body,
+        source_ip: context.http.source_ip.and_then(|address| address.parse().ok()),
+    };
+    Ok((request, refusal))
+}
+
+/// An answer as the gateway takes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpAnswer {
+    status_code: u16,
+    headers: HashMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<String>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+impl HttpAnswer {
+    fn new(reply: Reply, request_id: &str) -> Self {
+        let readable = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let mut headers: HashMap<String, String> =
+            reply.headers.iter().map(|(name, value)| (name.to_string(), readable(value))).collect();
+        headers.insert(String::from("x-request-id"), request_id.to_owned());
+        if reply.status != StatusCode::OK || !headers.contains_key("cache-control") {
+            headers.entry(String::from("cache-control")).or_insert_with(|| String::from("no-store"));
+        }
+        Self {
+            status_code: reply.status.as_u16(),
+            headers,
+            cookies: reply.cookies,
+            body: reply.body,
+            is_base64_encoded: false,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Secret documents from AWS Secrets Manager, parsed once and kept for at most [`KEPT_FOR`].
+//!
+//! A document holds what is current and what was current before, so a value that was rotated away stays
+//! good for as long as some function may still hold it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
+use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use serde::de::DeserializeOwned;
+use time::{Duration, OffsetDateTime};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+
+const KEPT_FOR: Duration = Duration::seconds(300);
+const CALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Why a secret cannot be used. The text names the secret and never quotes it.
+#[derive(Debug)]
+pub enum SecretError {
+    /// Secrets Manager did not answer; it may later.
+    Unavailable { id: String, source: String },
+    /// The secret is missing, not ours to read, or not what it should be.
+    Invalid { id: String, problem: String },
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable { id, source } => write!(f, "secret {id} could not be fetched: {source}"),
+            Self::Invalid { id, problem } => write!(f, "secret {id} {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+/// A client of Secrets Manager. Credentials come from the environment of the function, which Lambda
+/// replaces together with the process, so nothing here needs to refresh them.
+#[derive(Clone)]
+pub struct Manager(aws_sdk_secretsmanager::Client);
+
+impl Manager {
+    pub fn new(
+        region: String,
+        key_id: String,
+        key: String,
+        token: Option<String>,
+        endpoint: Option<String>,
+    ) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
+        let mut config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .credentials_provider(Credentials::new(key_id, key, token, None, "environment"))
+            .timeout_config(timeouts);
+        if let Some(endpoint) = endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Self(aws_sdk_secretsmanager::Client::from_conf(config.build()))
+    }
+
+    /// The SDK's own client, for the operator's tool.
+    pub fn client(&self) -> &aws_sdk_secretsmanager::Client {
+        &self.0
+    }
+
+    async fn fetch(&self, id: &str) -> Result<String, SecretError> {
+        let invalid = |problem: &str| SecretError::Invalid { id: id.to_owned(), problem: problem.to_owned() };
+        // Boxed and without its name: the SDK's futures nest deeper than the compiler looks.
+        let sent: Pin<Box<dyn Future<Output = _> + Send>> =
+            Box::pin(self.0.get_secret_value().secret_id(id).send());
+        let answer = sent.await.map_err(|error| {
+            match error.as_service_error() {
+                Some(GetSecretValueError::ResourceNotFoundException(_)) => invalid("does not exist"),
+                Some(refusal) if refusal.meta().code() == Some("AccessDeniedException") => {
+                    invalid("may not be read by this function")
+                }
+                _ => SecretError::Unavailable {
+                    id: id.to_owned(),
+                    source: DisplayErrorContext(&error).to_string(),
+                },
+            }
+        })?;
+        answer.secret_string.ok_or_else(|| invalid("has no text value"))
+    }
+}
+
+type Parse<T> = fn(&str) -> Result<T, String>;
+
+/// A secret document of type `T`, fetched on first use.
+pub struct SecretHandle<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    id: String,
+    manager: Manager,
+    clock: Clock,
+    parse: Parse<T>,
+    kept: Mutex<Option<Kept<T>>>,
+}
+
+struct Kept<T> {
+    value: Arc<T>,
+    fetched_at: OffsetDateTime,
+}
+
+impl<T> Clone for SecretHandle<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T: Send + Sync + 'static> SecretHandle<T> {
+    pub(crate) fn new<D>(id: String, manager: Manager, clock: Clock) -> Self
+    where
+        D: DeserializeOwned,
+        T: TryFrom<D, Error = &'static str>,
+    {
+        let parse = |text: &str| {
+            // serde's message may quote the value it choked on; its position does not.
+            let document: D = serde_json::from_str(text)
+                .map_err(|error| format!("is not the document expected (column {})", error.column()))?;
+            T::try_from(document).map_err(ToOwned::to_owned)
+        };
+        Self { inner: Arc::new(Inner { id, manager, clock, parse, kept: Mutex::new(None) }) }
+    }
+
+    /// The document, at most [`KEPT_FOR`] old; when Secrets Manager is away, the last one fetched.
+    pub async fn get(&self) -> Result<Arc<T>, SecretError> {
+        let mut kept = self.inner.kept.lock().await;
+        let now = self.inner.clock.now();
+        if let Some(kept) = kept.as_ref()
+            && now - kept.fetched_at < KEPT_FOR
+        {
+            return Ok(Arc::clone(&kept.value));
+        }
+        match self.fetch().await {
+            Ok(value) => {
+                *kept = Some(Kept { value: Arc::clone(&value), fetched_at: now });
+                Ok(value)
+            }
+            Err(error) => match kept.as_ref() {
+                Some(kept) => {
+                    tracing::warn!(%error, "an earlier copy of the secret is used");
+                    Ok(Arc::clone(&kept.value))
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The document as it is now, for a caller whom the kept one has just failed.
+    pub async fn get_fresh(&self) -> Result<Arc<T>, SecretError> {
+        let mut kept = self.inner.kept.lock().await;
+        let value = self.fetch().await?;
+        *kept = Some(Kept { value: Arc::clone(&value), fetched_at: self.inner.clock.now() });
+        Ok(value)
+    }
+
+    async fn fetch(&self) -> Result<Arc<T>, SecretError> {
+        let text = self.inner.manager.fetch(&self.inner.id).await?;
+        (self.inner.parse)(&text)
+            .map(Arc::new)
+            .map_err(|problem| SecretError::Invalid { id: self.inner.id.clone(), problem })
+    }
+
+    pub(crate) fn check(&self, variable: &str) -> Check {
+        let handle = self.clone();
+        let variable = variable.to_owned();
+        Check(Box::pin(async move {
+            if handle.inner.id.is_empty() {
+                return None;
+            }
+            match handle.get().await {
+                Ok(_) => None,
+                Err(error @ SecretError::Invalid { .. }) => Some(format!("{variable}: {error}")),
+                Err(error @ SecretError::Unavailable { .. }) => {
+                    tracing::warn!(%error, "starting without the secret");
+                    None
+                }
+            }
+        }))
+    }
+}
+
+/// A look at one secret at start.
+pub(crate) struct Check(Pin<Box<dyn Future<Output = Option<String>> + Send>>);
+
+impl Check {
+    pub(crate) async fn problem(self) -> Option<String> {
+        self.0.await
+    }
+}

@@ -1,0 +1,137 @@
+//! Who a signature signs in as.
+//!
+//! A signature recovers to some key about half the time, whoever made it; what counts is which key. So the
+//! key recovered is compared with the one on record, and no node is ever asked.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::account::{self, ClaimError};
+use crate::challenge::{self, Challenge, ChallengeError, ChallengeType};
+use crate::db::{DbError, GenericClient};
+use crate::lightning::{Did, Pubkey};
+
+/// What a good signature leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// A session for the account of the DID.
+    SignIn(Uuid),
+    /// An account for a DID nobody has, bound to the key that signed.
+    Create,
+    /// The approval of one payment.
+    StepUp(Uuid),
+    /// The key becomes the account's node.
+    Link(Uuid),
+}
+
+/// Why a signature leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The key that signed is not the one asked for.
+    WrongSignature,
+    /// Nobody has this DID, and the challenge was not for registering.
+    UnknownDid,
+    /// Registering a DID that has another key already.
+    OtherKey,
+    /// This kind of challenge is answered at another endpoint.
+    NotHere,
+}
+
+/// Decides by the challenge and the key its signature recovered to; reads and writes nothing.
+pub fn decide(challenge: &Challenge, did: &Did, signer: Pubkey) -> Result<Decision, Refusal> {
+    match challenge.kind {
+        ChallengeType::NodeRebind => return Err(Refusal::NotHere),
+        ChallengeType::NodeLink => {
+            let user_id = challenge.user_id.filter(|_| challenge.new_pubkey == Some(signer));
+            return user_id.map(Decision::Link).ok_or(Refusal::WrongSignature);
+        }
+        _ => {}
+    }
+    if did.self_certified_key().is_some_and(|named| named != signer) {
+        return Err(Refusal::WrongSignature);
+    }
+    let registering = challenge.kind == ChallengeType::DefaultRegistration;
+    match challenge.account {
+        Some(account) if account.pubkey == Some(signer) => {
+            if challenge.kind == ChallengeType::SendBtcOrInternalAccountRebalance {
+                Ok(Decision::StepUp(account.user_id))
+            } else {
+                Ok(Decision::SignIn(account.user_id))
+            }
+        }
+        Some(_) if registering => Err(Refusal::OtherKey),
+        Some(_) => Err(Refusal::WrongSignature),
+        None if registering => Ok(Decision::Create),
+        None => Err(Refusal::UnknownDid),
+    }
+}
+
+/// Why a decision could not be carried out.
+#[derive(Debug)]
+pub enum CarryOutError {
+    Challenge(ChallengeError),
+    Claim(ClaimError),
+    Db(DbError),
+}
+
+impl From<ChallengeError> for CarryOutError {
+    fn from(error: ChallengeError) -> Self {
+        Self::Challenge(error)
+    }
+}
+
+impl From<ClaimError> for CarryOutError {
+    fn from(error: ClaimError) -> Self {
+        Self::Claim(error)
+    }
+}
+
+impl From<DbError> for CarryOutError {
+    fn from(error: DbError) -> Self {
+        Self::Db(error)
+    }
+}
+
+/// The account a decision ended at, and the audit action that says how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    pub user_id: Uuid,
+    pub action: &'static str,
+}
+
+/// Spends the challenge and brings the account about, in the caller's transaction. `new_user_id` is used when
+/// an account has to be made.
+pub async fn carry_out(
+    client: &impl GenericClient,
+    challenge: &Challenge,
+    (decision, did, signer): (Decision, &Did, Pubkey),
+    new_user_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<Arrival, CarryOutError> {
+    challenge::confirm(client, challenge, now).await?;
+    match decision {
+        Decision::SignIn(user_id) => {
+            account::note_login(client, user_id, now).await?;
+            Ok(Arrival { user_id, action: "session.created" })
+        }
+        Decision::StepUp(user_id) => Ok(Arrival { user_id, action: "step_up.granted" }),
+        Decision::Link(user_id) => {
+            account::claim_node(client, user_id, signer, now).await?;
+            Ok(Arrival { user_id, action: "node.linked" })
+        }
+        Decision::Create => {
+            // A DID that names the very key that signed is another name for that key's account.
+            let owner = match did.self_certified_key() {
+                Some(_) => account::find_by_node(client, signer).await?,
+                None => None,
+            };
+            if let Some(user_id) = owner {
+                account::claim_did(client, user_id, did, now).await?;
+                account::note_login(client, user_id, now).await?;
+                return Ok(Arrival { user_id, action: "did.added" });
+            }
+            account::create(client, new_user_id, did, signer, now).await?;
+            Ok(Arrival { user_id: new_user_id, action: "account.created" })
+        }
+    }
+}
