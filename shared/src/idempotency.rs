@@ -89,7 +89,8 @@ pub async fn begin(
         return Err(IdempotencyError::OtherRequest);
     }
     let status: i32 = row.get("status");
-    let opened = ring.open(reply_field(&row_id(key)), row.get("reply_sealed")).map_err(IdempotencyError::Open)?;
+    let opened =
+        ring.open(reply_field(&row_id(key)), row.get("reply_sealed")).map_err(IdempotencyError::Open)?;
     Ok(Some(Kept { status: u16::try_from(status).unwrap_or_default(), body: opened.expose().clone() }))
 }
 

@@ -1,4 +1,4 @@
-//! Counters, written as CloudWatch embedded metrics: one JSON line on standard output each.
+//! Counters, written as `CloudWatch` embedded metrics: one JSON line on standard output each.
 //!
 //! The only dimension is the function, because every value of a dimension is billed and kept as a metric.
 

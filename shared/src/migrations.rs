@@ -17,7 +17,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "challenges", sql: include_str!("../../migrations/0002_challenges.sql") },
     Migration { version: 3, name: "nodes", sql: include_str!("../../migrations/0003_nodes.sql") },
     Migration { version: 4, name: "audit", sql: include_str!("../../migrations/0004_audit.sql") },
-    Migration { version: 5, name: "signing_keys", sql: include_str!("../../migrations/0005_signing_keys.sql") },
+    Migration {
+        version: 5,
+        name: "signing_keys",
+        sql: include_str!("../../migrations/0005_signing_keys.sql"),
+    },
     Migration {
         version: 6,
         name: "limits_and_idempotency",
@@ -34,10 +38,17 @@ struct Migration {
 #[derive(Debug)]
 pub enum MigrationError {
     /// A step that ran here reads differently now.
-    Edited { version: i32 },
+    Edited {
+        version: i32,
+    },
     /// The database has steps this build does not know: an older build must not run on it.
-    Newer { version: i32 },
-    Step { version: i32, source: DbError },
+    Newer {
+        version: i32,
+    },
+    Step {
+        version: i32,
+        source: DbError,
+    },
     Db(DbError),
 }
 
@@ -45,7 +56,9 @@ impl fmt::Display for MigrationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Edited { version } => write!(f, "migration {version} was edited after it ran"),
-            Self::Newer { version } => write!(f, "the database has migration {version}, which this build lacks"),
+            Self::Newer { version } => {
+                write!(f, "the database has migration {version}, which this build lacks")
+            }
             Self::Step { version, .. } => write!(f, "migration {version} failed and was rolled back"),
             Self::Db(_) => f.write_str("the migrations could not be read or recorded"),
         }
@@ -78,7 +91,10 @@ pub fn digest() -> String {
 pub async fn run(client: &mut Client, now: OffsetDateTime) -> Result<Vec<&'static str>, MigrationError> {
     client.query_typed("SELECT pg_advisory_lock($1)", &[(&LOCK, Type::INT8)]).await.map_err(DbError::from)?;
     let outcome = run_locked(client, now).await;
-    client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)]).await.map_err(DbError::from)?;
+    client
+        .query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)])
+        .await
+        .map_err(DbError::from)?;
     outcome
 }
 
@@ -94,7 +110,8 @@ async fn run_locked(client: &mut Client, now: OffsetDateTime) -> Result<Vec<&'st
         )
         .await
         .map_err(DbError::from)?;
-    let applied = query(client, "SELECT version, checksum FROM schema_migrations ORDER BY version", &[]).await?;
+    let applied =
+        query(client, "SELECT version, checksum FROM schema_migrations ORDER BY version", &[]).await?;
     for row in &applied {
         let version: i32 = row.get("version");
         let step = MIGRATIONS.iter().find(|step| step.version == version);

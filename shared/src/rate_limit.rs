@@ -1,7 +1,5 @@
 //! Requests counted per minute, exactly, in an unlogged table: one round trip and no flush.
 
-use std::net::IpAddr;
-
 use time::{Duration, OffsetDateTime};
 
 use crate::crypto::sha256;
@@ -20,10 +18,6 @@ impl Limit {
     /// `scope` keeps two limits on one subject apart. Subjects are stored as a hash: addresses are personal.
     pub fn new(scope: &str, subject: &str, quota: u32) -> Self {
         Self { key: sha256(format!("{scope}\n{subject}").as_bytes()).to_vec(), quota }
-    }
-
-    pub fn per_address(scope: &str, address: Option<IpAddr>, quota: u32) -> Self {
-        Self::new(scope, &address.map_or_else(String::new, |address| address.to_string()), quota)
     }
 }
 

@@ -19,8 +19,11 @@ pub use lambda_runtime::Error;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{ApiError, ErrorCode, HeaderValue, Reply, Request, StatusCode};
+use crate::http::{ApiError, ErrorCode, HeaderValue, Reply, Request};
 use crate::{log, metrics};
+
+/// A handler at work. Without its name, because it nests deeper than the compiler looks.
+type Handling<'a> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + 'a>>;
 
 static COLD: AtomicBool = AtomicBool::new(true);
 
@@ -85,15 +88,14 @@ async fn answer<D>(
     event: LambdaEvent<Box<RawValue>>,
 ) -> HttpAnswer {
     let started = Instant::now();
-    let (request, outcome) = match read(&event.payload) {
-        Ok((request, None)) => {
-            // A panic is answered like any other mistake of ours, and the process lives on.
-            let handling: Pin<Box<dyn Future<Output = Result<Reply, ApiError>>>> = Box::pin(handle(deps, &request));
-            let outcome = AssertUnwindSafe(handling).catch_unwind().await;
-            (request, outcome.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked"))))
-        }
-        Ok((request, Some(refusal))) => (request, Err(refusal)),
-        Err(request) => (request, Err(ApiError::new(ErrorCode::MalformedRequest, "the event is not a request"))),
+    let (request, refusal) = read(&event.payload);
+    let outcome = if let Some(refusal) = refusal {
+        Err(refusal)
+    } else {
+        let handling: Handling<'_> = Box::pin(handle(deps, &request));
+        // A panic is answered like any other mistake of ours, and the process lives on.
+        let outcome = AssertUnwindSafe(handling).catch_unwind().await;
+        outcome.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")))
     };
     let (code, causes) = match &outcome {
         Ok(_) => (None, None),
@@ -124,29 +126,18 @@ fn access_line(
     }
 }
 
-/// Reads an HTTP API event (payload format 2.0). `Err` holds what little is known of an event that is none;
-/// a request comes with the refusal it deserves when its body is not the base64 the event says it is.
-fn read(event: &RawValue) -> Result<(Request, Option<ApiError>), Request> {
+/// Reads an HTTP API event (payload format 2.0). What is not one, or says its body is base64 when it is not,
+/// comes with the refusal it deserves and whatever could be read.
+pub fn read(event: &RawValue) -> (Request, Option<ApiError>) {
+    let malformed = |message| Some(ApiError::new(ErrorCode::MalformedRequest, message));
     let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event.get()) else {
-        return Err(Request {
-            id: String::from("none"),
-            method: crate::http::Method::GET,
-            path: String::new(),
-            route: String::from("none"),
-            path_parameters: HashMap::new(),
-            headers: crate::http::HeaderMap::new(),
-            body: Bytes::new(),
-            source_ip: None,
-        });
+        return (Request::default(), malformed("the event is not a request"));
     };
     let body = event.body.unwrap_or_default();
     let (body, refusal) = if event.is_base64_encoded {
         match BASE64.decode(body.as_bytes()) {
             Ok(bytes) => (Bytes::from(bytes), None),
-            Err(error) => {
-                let refusal = ApiError::new(ErrorCode::MalformedRequest, "the body is not base64");
-                (Bytes::new(), Some(refusal.caused_by(error)))
-            }
+            Err(_) => (Bytes::new(), malformed("the body is not base64")),
         }
     } else {
         (Bytes::from(body), None)
@@ -162,7 +153,7 @@ fn read(event: &RawValue) -> Result<(Request, Option<ApiError>), Request> {
         body,
         source_ip: context.http.source_ip.and_then(|address| address.parse().ok()),
     };
-    Ok((request, refusal))
+    (request, refusal)
 }
 
 /// An answer as the gateway takes it.
@@ -183,9 +174,7 @@ impl HttpAnswer {
         let mut headers: HashMap<String, String> =
             reply.headers.iter().map(|(name, value)| (name.to_string(), readable(value))).collect();
         headers.insert(String::from("x-request-id"), request_id.to_owned());
-        if reply.status != StatusCode::OK || !headers.contains_key("cache-control") {
-            headers.entry(String::from("cache-control")).or_insert_with(|| String::from("no-store"));
-        }
+        headers.entry(String::from("cache-control")).or_insert_with(|| String::from("no-store"));
         Self {
             status_code: reply.status.as_u16(),
             headers,

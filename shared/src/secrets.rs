@@ -75,17 +75,15 @@ impl Manager {
         // Boxed and without its name: the SDK's futures nest deeper than the compiler looks.
         let sent: Pin<Box<dyn Future<Output = _> + Send>> =
             Box::pin(self.0.get_secret_value().secret_id(id).send());
-        let answer = sent.await.map_err(|error| {
-            match error.as_service_error() {
-                Some(GetSecretValueError::ResourceNotFoundException(_)) => invalid("does not exist"),
-                Some(refusal) if refusal.meta().code() == Some("AccessDeniedException") => {
-                    invalid("may not be read by this function")
-                }
-                _ => SecretError::Unavailable {
-                    id: id.to_owned(),
-                    source: DisplayErrorContext(&error).to_string(),
-                },
+        let answer = sent.await.map_err(|error| match error.as_service_error() {
+            Some(GetSecretValueError::ResourceNotFoundException(_)) => invalid("does not exist"),
+            Some(refusal) if refusal.meta().code() == Some("AccessDeniedException") => {
+                invalid("may not be read by this function")
             }
+            _ => SecretError::Unavailable {
+                id: id.to_owned(),
+                source: DisplayErrorContext(&error).to_string(),
+            },
         })?;
         answer.secret_string.ok_or_else(|| invalid("has no text value"))
     }

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use crate::account::IdentityKind;
 use crate::config::Config;
-use crate::crypto::{Field, KeyRing, Purpose, SealError, Secret, mac};
+use crate::crypto::{Field, KeyRing, Purpose, SealError, SealingKeys, Secret, mac};
 use crate::db::{DbError, GenericClient, Type, execute, query_opt};
 use crate::lightning::Pubkey;
 use crate::random::Random;
+use crate::secrets::{SecretError, SecretHandle};
 
 const DAY_SECONDS: u64 = 86_400;
 const TOKEN_VERSION: u8 = 1;
@@ -30,8 +31,9 @@ pub struct Lifetimes {
 impl Lifetimes {
     /// Wires `SESSION_IDLE_DAYS` (7) and `SESSION_ABSOLUTE_DAYS` (30).
     pub fn wire(config: &mut Config) -> Self {
-        let mut days =
-            |name, default| Duration::from_secs(u64::from(config.number(name, default, 1..=365)) * DAY_SECONDS);
+        let mut days = |name, default| {
+            Duration::from_secs(u64::from(config.number(name, default, 1..=365)) * DAY_SECONDS)
+        };
         Self { idle: days("SESSION_IDLE_DAYS", 7), absolute: days("SESSION_ABSOLUTE_DAYS", 30) }
     }
 }
@@ -60,20 +62,47 @@ pub struct NewSession<'a> {
     pub ip: Option<IpAddr>,
     pub user_agent: Option<&'a str>,
     pub now: OffsetDateTime,
+}
+
+/// Opens sessions for a function.
+pub struct Sessions {
     pub lifetimes: Lifetimes,
+    sealing: SecretHandle<KeyRing>,
+    random: Random,
+}
+
+impl Sessions {
+    /// Wires `SEALING_SECRET` and the [`Lifetimes`].
+    pub fn wire(config: &mut Config) -> Self {
+        Self {
+            lifetimes: Lifetimes::wire(config),
+            sealing: config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"),
+            random: config.random(),
+        }
+    }
+
+    /// Opens the session and returns its first refresh token.
+    pub async fn open(
+        &self,
+        client: &impl GenericClient,
+        session: &NewSession<'_>,
+    ) -> Result<Secret<String>, OpenSessionError> {
+        let ring = self.sealing.get().await.map_err(OpenSessionError::Secret)?;
+        open(client, (session, self.lifetimes), &ring, &self.random).await
+    }
 }
 
 /// Why a session was not opened.
 #[derive(Debug)]
 pub enum OpenSessionError {
+    Secret(SecretError),
     Seal(SealError),
     Db(DbError),
 }
 
-/// Opens the session and returns its first refresh token.
-pub async fn open(
+async fn open(
     client: &impl GenericClient,
-    session: &NewSession<'_>,
+    (session, lifetimes): (&NewSession<'_>, Lifetimes),
     ring: &KeyRing,
     random: &Random,
 ) -> Result<Secret<String>, OpenSessionError> {
@@ -82,7 +111,8 @@ pub async fn open(
         .seal(refresh_key_field(&session.id), key.expose(), session.now, random)
         .map_err(OpenSessionError::Seal)?;
     let (kind, subject) = session.identity;
-    let user_agent = session.user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
+    let user_agent =
+        session.user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
     execute(
         client,
         "INSERT INTO sessions
@@ -98,8 +128,8 @@ pub async fn open(
             (&session.pubkey.map(|_| session.now), Type::TIMESTAMPTZ),
             (&sealed, Type::BYTEA),
             (&session.now, Type::TIMESTAMPTZ),
-            (&(session.now + session.lifetimes.idle), Type::TIMESTAMPTZ),
-            (&(session.now + session.lifetimes.absolute), Type::TIMESTAMPTZ),
+            (&(session.now + lifetimes.idle), Type::TIMESTAMPTZ),
+            (&(session.now + lifetimes.absolute), Type::TIMESTAMPTZ),
             (&session.ip, Type::INET),
             (&user_agent, Type::TEXT),
         ],
@@ -174,12 +204,7 @@ pub async fn end_others(
         client,
         "UPDATE sessions SET revoked_at = $4, revoked_reason = $3
          WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL",
-        &[
-            (&user_id, Type::UUID),
-            (&kept, Type::UUID),
-            (&reason, Type::TEXT),
-            (&now, Type::TIMESTAMPTZ),
-        ],
+        &[(&user_id, Type::UUID), (&kept, Type::UUID), (&reason, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await
 }

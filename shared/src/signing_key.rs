@@ -65,7 +65,8 @@ impl TryFrom<PrivateKeyDocument> for PrivateKey {
             _ => return Err("holds a key whose alg is neither RS256 nor ES256"),
         };
         let key = key.map_err(|_| "holds a private key that is not PKCS#8 in PEM")?;
-        let mut jwk = Jwk::from_encoding_key(&key, algorithm).map_err(|_| "holds a key its alg cannot use")?;
+        let mut jwk =
+            Jwk::from_encoding_key(&key, algorithm).map_err(|_| "holds a key its alg cannot use")?;
         jwk.common.key_id = Some(document.kid.clone());
         jwk.common.public_key_use = Some(jsonwebtoken::jwk::PublicKeyUse::Signature);
         let jwk = serde_json::to_value(jwk).map_err(|_| "holds a key that has no public form")?;
@@ -205,8 +206,11 @@ impl KeySet {
         client: &impl GenericClient,
         now: OffsetDateTime,
     ) -> Result<Option<PublicKey>, DbError> {
-        let keys = self.keys(client, now, KEPT_FOR).await?;
-        Ok(keys.iter().find(|key| key.sign_at <= now).cloned())
+        let signing = |keys: &[PublicKey]| keys.iter().find(|key| key.sign_at <= now).cloned();
+        if let Some(found) = signing(&self.keys(client, now, KEPT_FOR).await?) {
+            return Ok(Some(found));
+        }
+        Ok(signing(&self.keys(client, now, Duration::ZERO).await?))
     }
 
     async fn keys(

@@ -34,18 +34,23 @@ pub struct Issuer {
     pub audience: String,
 }
 
+/// Wires `ISSUER_URL`: https, or loopback for a world on one machine; no query, no slash at the end.
+pub fn issuer_url(config: &mut Config) -> String {
+    let url = config.text("ISSUER_URL");
+    let loopback = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
+    let usable = Url::parse(&url).is_ok_and(|parsed| {
+        (parsed.scheme() == "https" || loopback(&parsed)) && parsed.query().is_none() && !url.ends_with('/')
+    });
+    if !usable && !url.is_empty() {
+        config.problem("ISSUER_URL is not an https URL without query and trailing slash");
+    }
+    url
+}
+
 impl Issuer {
     /// Wires `ISSUER_URL` and `TOKEN_AUDIENCE`.
     pub fn wire(config: &mut Config) -> Self {
-        let url = config.text("ISSUER_URL");
-        let loopback = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
-        let usable = Url::parse(&url).is_ok_and(|parsed| {
-            (parsed.scheme() == "https" || loopback(&parsed)) && parsed.query().is_none() && !url.ends_with('/')
-        });
-        if !usable && !url.is_empty() {
-            config.problem("ISSUER_URL is not an https URL without query and trailing slash");
-        }
-        Self { url, audience: config.text("TOKEN_AUDIENCE") }
+        Self { url: issuer_url(config), audience: config.text("TOKEN_AUDIENCE") }
     }
 
     fn step_up_audience(&self) -> String {
@@ -205,12 +210,14 @@ impl TokenIssuer {
         private: &'a PrivateKeys,
         now: OffsetDateTime,
     ) -> Result<&'a PrivateKey, IssueError> {
-        if let Some(current) = self.public.signing(client, now).await.map_err(IssueError::Db)? {
-            return private.find(&current.kid).ok_or(IssueError::NoKey);
+        let mut current = self.public.signing(client, now).await.map_err(IssueError::Db)?;
+        if current.is_none() {
+            let first = private.first().ok_or(IssueError::NoKey)?;
+            signing_key::publish_first(client, first, now).await.map_err(IssueError::Db)?;
+            current = self.public.signing(client, now).await.map_err(IssueError::Db)?;
         }
-        let first = private.first().ok_or(IssueError::NoKey)?;
-        signing_key::publish_first(client, first, now).await.map_err(IssueError::Db)?;
-        Ok(first)
+        // Never a key whose public half nobody can find.
+        current.and_then(|current| private.find(&current.kid)).ok_or(IssueError::NoKey)
     }
 }
 

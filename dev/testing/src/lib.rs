@@ -5,9 +5,11 @@
 //! - [`database`]   [`TestDb`]: a database of its own for each test
 //! - [`world`]      [`World`]: that database, a sandbox, a clock, and any function wired to them
 //! - [`request`]    requests as the gateway passes them on, and what came back
+//! - [`binary`]     a function's real binary over a Runtime API, and what every function owes
 //!
 //! `cargo xtask test` starts the cluster and names it in `SATCHEL_TEST_DATABASE_URL`.
 
+pub mod binary;
 pub mod database;
 pub mod deployment;
 pub mod postgres;

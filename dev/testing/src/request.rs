@@ -5,8 +5,12 @@ use std::collections::HashMap;
 use anyhow::Context;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use shared::clock::Clock;
 use shared::http::{ApiError, Reply, Request};
+use shared::runtime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The address every test request comes from unless it says another (TEST-NET-3).
 pub const CALLER: &str = "203.0.113.7";
@@ -31,6 +35,15 @@ impl Call {
         })
     }
 
+    /// The request in `events/<function>.json`, read as the function itself reads it.
+    pub fn from_event(function: &str) -> anyhow::Result<Self> {
+        let event: Box<RawValue> = serde_json::from_str(&event_text(function)?)?;
+        match runtime::read(&event) {
+            (request, None) => Ok(Self(request)),
+            (_, Some(refusal)) => anyhow::bail!("events/{function}.json is refused: {refusal:?}"),
+        }
+    }
+
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.body(body.to_string())
@@ -50,8 +63,10 @@ impl Call {
         self
     }
 
+    /// In place of the header that is there.
     #[must_use]
-    pub fn bearer(self, token: &str) -> Self {
+    pub fn bearer(mut self, token: &str) -> Self {
+        self.0.headers.remove("authorization");
         self.header("authorization", &format!("Bearer {token}"))
     }
 
@@ -72,6 +87,12 @@ impl Call {
     pub fn request(&self) -> &Request {
         &self.0
     }
+}
+
+/// `events/<function>.json`, as `cargo lambda invoke` would send it.
+pub fn event_text(function: &str) -> anyhow::Result<String> {
+    let path = crate::world::root().join("events").join(format!("{function}.json"));
+    std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// What a handler answered, errors in the form callers get them.
@@ -95,6 +116,54 @@ impl Outcome {
         };
         let body = serde_json::from_str(&reply.body).context("the body is not JSON")?;
         Ok(Self { status: reply.status, body, reply, causes })
+    }
+
+    /// An answer as a function's process gave it to the gateway.
+    pub fn of_payload(payload: &Value) -> anyhow::Result<Self> {
+        let status = payload["statusCode"].as_u64().context("the answer has no status")?;
+        let status = StatusCode::from_u16(status.try_into()?)?;
+        let text = payload["body"].as_str().context("the answer has no body")?;
+        let headers = payload["headers"].as_object().context("the answer has no headers")?.iter();
+        let header = |(name, value): (&String, &Value)| -> anyhow::Result<_> {
+            Ok((name.parse::<HeaderName>()?, value.as_str().unwrap_or_default().parse::<HeaderValue>()?))
+        };
+        let cookies = payload["cookies"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let reply = Reply {
+            status,
+            headers: headers.map(header).collect::<Result<_, _>>()?,
+            cookies: cookies.map(str::to_owned).collect(),
+            body: text.to_owned(),
+        };
+        Ok(Self {
+            status,
+            body: serde_json::from_str(text).context("the body is not JSON")?,
+            reply,
+            causes: None,
+        })
+    }
+
+    /// Status and error code of an error in the one form; another form is an error of its own.
+    pub fn refusal(&self) -> anyhow::Result<(u16, &str)> {
+        let fields = self.body.as_object().with_context(|| format!("no object: {self:?}"))?;
+        let known = ["success", "error", "message", "requestId", "timestamp", "details"];
+        let stray = fields.keys().find(|name| !known.contains(&name.as_str()));
+        anyhow::ensure!(stray.is_none(), "{stray:?} does not belong in an error: {self:?}");
+        anyhow::ensure!(self.body["success"] == false, "an error that claims success: {self:?}");
+        for pointer in ["/error", "/message", "/requestId"] {
+            anyhow::ensure!(!self.text(pointer)?.is_empty(), "{pointer} is empty: {self:?}");
+        }
+        let timestamp = self.text("/timestamp")?;
+        OffsetDateTime::parse(timestamp, &Rfc3339).context("the timestamp is not RFC 3339")?;
+        anyhow::ensure!(timestamp.ends_with('Z') && timestamp.len() == 20, "{timestamp} is not in whole seconds");
+        let content_type = self.header("content-type");
+        anyhow::ensure!(content_type == Some("application/json"), "content-type is {content_type:?}");
+        Ok(self.error())
+    }
+
+    /// The fields a 400 names.
+    pub fn fields(&self) -> Vec<&str> {
+        let details = self.body["details"].as_array().map(Vec::as_slice).unwrap_or_default();
+        details.iter().filter_map(|detail| detail["field"].as_str()).collect()
     }
 
     /// Status and error code, such as `(401, "UNAUTHENTICATED")`; the code of a success is empty.

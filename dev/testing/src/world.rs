@@ -13,12 +13,11 @@ use serde_json::Value;
 use shared::account::{self, IdentityKind};
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::crypto::{KeyRing, SealingKeys};
 use shared::db::Db;
 use shared::fresh::{self, SigningAlgorithm};
 use shared::lightning::{Did, Pubkey};
 use shared::random::Random;
-use shared::session::{self, Lifetimes, NewSession};
+use shared::session::{NewSession, Sessions};
 use shared::token::{AccessGrant, TokenIssuer};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -35,6 +34,17 @@ static SIGNING: LazyLock<Value> =
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// The host that stands in every text to sign.
+pub const DOMAIN: &str = "app.example.com";
+pub const ISSUER_URL: &str = "https://api.example.com";
+pub const AUDIENCE: &str = "satchel";
+
+/// What the operator has to say and no default can.
+fn parameters() -> BTreeMap<String, String> {
+    let given = [("AppDomain", DOMAIN), ("IssuerUrl", ISSUER_URL), ("TokenAudience", AUDIENCE)];
+    given.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 pub struct World {
@@ -61,7 +71,7 @@ impl World {
     pub async fn start_on(db: TestDb) -> anyhow::Result<Self> {
         let sandbox = Sandbox::start(SandboxOptions::default()).await?;
         deployment::put_secrets(&sandbox.secrets(), &db.address()?, &db.passwords, &SIGNING)?;
-        let template = Template::load(&root().join("template.yaml"), &BTreeMap::new())?;
+        let template = Template::load(root().join("template.yaml"), &parameters())?;
         let now = Arc::new(Mutex::new(datetime!(2026-01-09 12:00 UTC)));
         Ok(Self { db, sandbox, template, now })
     }
@@ -124,17 +134,14 @@ impl World {
         let pubkey: Pubkey = pubkey.parse()?;
         let (now, random) = (self.now(), Random::system());
         let user_id = random.id(now);
-        let (db, issuer, sealing) = self
+        let (db, issuer, sessions) = self
             .wire("verify_lightning_signature", |config| {
-                let sealing = config.secret::<SealingKeys, KeyRing>("SEALING_SECRET");
-                (Db::wire(config), TokenIssuer::wire(config), sealing)
+                (Db::wire(config), TokenIssuer::wire(config), Sessions::wire(config))
             })
             .await?;
         let connection = db.connection().await?;
         let client = connection.client();
-        account::create(client, user_id, &did, pubkey, now)
-            .await
-            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        account::create(client, user_id, &did, pubkey, now).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let session = NewSession {
             id: random.id(now),
             user_id,
@@ -143,14 +150,8 @@ impl World {
             ip: None,
             user_agent: None,
             now,
-            lifetimes: Lifetimes {
-                idle: std::time::Duration::from_secs(7 * 86_400),
-                absolute: std::time::Duration::from_secs(30 * 86_400),
-            },
         };
-        let ring = sealing.get().await?;
-        let opened = session::open(client, &session, &ring, &random).await;
-        opened.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        sessions.open(client, &session).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let grant = AccessGrant { user_id, session_id: session.id, token_id: random.id(now) };
         let token = issuer.access(client, &grant, now).await?;
         Ok(SignedIn { user_id, session_id: session.id, did, access_token: token.expose().clone() })

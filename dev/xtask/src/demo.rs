@@ -32,35 +32,20 @@ async fn anywhere() -> Result<()> {
     stack.stop().await.and(result)
 }
 
+/// Signs in with a new node, for a tool that needs a session.
+pub async fn sign_in(addresses: &Addresses) -> Result<String> {
+    let client = Client { http: Http::new(), api: addresses.api.clone(), quiet: true };
+    let session = client.sign_in(&addresses.sandbox).await?.session;
+    text(&session, "/data/accessToken").map(str::to_owned)
+}
+
 async fn flow(addresses: &Addresses) -> Result<()> {
-    let client = Client { http: Http::new(), api: addresses.api.clone() };
-    let did = format!("did:mnemonic:{}", random_hex::<32>()?);
-
-    println!("\n# Your node. Here the sandbox plays it; it signs as LND does.");
-    let name = format!("node{}", random_hex::<4>()?);
-    let nodes = format!("{}/sandbox/nodes", addresses.sandbox);
-    let node = client.post(&nodes, &[], &json!({ "name": name }), StatusCode::CREATED).await?;
-    let pubkey = text(&node, "/pubkey")?;
-
-    println!("\n# Ask for a text to sign.");
-    let body = json!({"data": {"did": did, "challengeType": "default_registration"}});
-    let challenge = client.post("/v1/challenges", &[], &body, StatusCode::OK).await?;
-    let title = text(&challenge, "/challenge/title")?;
-
-    println!("\n# Sign it at the node. Satchel never calls the node: this request is the user's own.");
-    let sign = format!("{}/v1/signmessage", text(&node, "/base_url")?);
-    let macaroon = [("grpc-metadata-macaroon", text(&node, "/admin_macaroon")?)];
-    let message = json!({"msg": BASE64.encode(title.as_bytes())});
-    let signed = client.post(&sign, &macaroon, &message, StatusCode::OK).await?;
-
-    println!("\n# Hand in the signature: the key is recovered from it, and the account is made.");
-    let challenge_id = text(&challenge, "/challenge/challenge_id")?;
-    let signature = text(&signed, "/signature")?;
-    let body = json!({"data": {"did": did, "challenge_id": challenge_id, "signature": signature}});
-    let session = client.post("/v1/challenges/verify", &[], &body, StatusCode::OK).await?;
+    let client = Client { http: Http::new(), api: addresses.api.clone(), quiet: false };
+    let SignIn { did, node, answer, session } = client.sign_in(&addresses.sandbox).await?;
+    let (name, pubkey) = (text(&node, "/name")?, text(&node, "/pubkey")?);
     expect_eq(&session, "/data/lightning_pubkey", pubkey)?;
 
-    println!("\n# Register the node, with a macaroon that can do nothing but make and read invoices.");
+    client.say("Register the node, with a macaroon that can do nothing but make and read invoices.");
     let bearer = format!("Bearer {}", text(&session, "/data/accessToken")?);
     let session_headers = [("authorization", bearer.as_str())];
     let endpoint = format!("https://nodes.example.com/{name}");
@@ -71,7 +56,7 @@ async fn flow(addresses: &Addresses) -> Result<()> {
     }});
     client.post("/v1/nodes", &session_headers, &body, StatusCode::OK).await?;
 
-    println!("\n# Read it back.");
+    client.say("Read it back.");
     let path = format!("/v1/nodes/{did}");
     let info = client.send(&Method::GET, &path, &session_headers, None, StatusCode::OK).await?;
     let info = info.get("data").unwrap_or(&info);
@@ -81,9 +66,8 @@ async fn flow(addresses: &Addresses) -> Result<()> {
         bail!("the macaroon was not kept");
     }
 
-    println!("\n# The same challenge again: it is spent.");
-    let body = json!({"data": {"did": did, "challenge_id": challenge_id, "signature": signature}});
-    client.post("/v1/challenges/verify", &[], &body, StatusCode::GONE).await?;
+    client.say("The same challenge again: it is spent.");
+    client.post("/v1/challenges/verify", &[], &answer, StatusCode::GONE).await?;
     println!("\nEverything was as expected.");
     Ok(())
 }
@@ -91,9 +75,50 @@ async fn flow(addresses: &Addresses) -> Result<()> {
 struct Client {
     http: Http,
     api: String,
+    quiet: bool,
+}
+
+struct SignIn {
+    did: String,
+    node: Value,
+    /// The body that `POST /v1/challenges/verify` took.
+    answer: Value,
+    session: Value,
 }
 
 impl Client {
+    async fn sign_in(&self, sandbox: &str) -> Result<SignIn> {
+        let did = format!("did:mnemonic:{}", random_hex::<32>()?);
+
+        self.say("Your node. Here the sandbox plays it; it signs as LND does.");
+        let name = json!({"name": format!("node{}", random_hex::<4>()?)});
+        let node = self.post(&format!("{sandbox}/sandbox/nodes"), &[], &name, StatusCode::CREATED).await?;
+
+        self.say("Ask for a text to sign.");
+        let body = json!({"data": {"did": did, "challengeType": "default_registration"}});
+        let challenge = self.post("/v1/challenges", &[], &body, StatusCode::OK).await?;
+        let title = text(&challenge, "/challenge/title")?;
+
+        self.say("Sign it at the node. Satchel never calls the node: this request is the user's own.");
+        let sign = format!("{}/v1/signmessage", text(&node, "/base_url")?);
+        let macaroon = [("grpc-metadata-macaroon", text(&node, "/admin_macaroon")?)];
+        let message = json!({"msg": BASE64.encode(title.as_bytes())});
+        let signed = self.post(&sign, &macaroon, &message, StatusCode::OK).await?;
+
+        self.say("Hand in the signature: the key is recovered from it, and the account is made.");
+        let challenge_id = text(&challenge, "/challenge/challenge_id")?;
+        let signature = text(&signed, "/signature")?;
+        let answer = json!({"data": {"did": did, "challenge_id": challenge_id, "signature": signature}});
+        let session = self.post("/v1/challenges/verify", &[], &answer, StatusCode::OK).await?;
+        Ok(SignIn { did, node, answer, session })
+    }
+
+    fn say(&self, what: &str) {
+        if !self.quiet {
+            println!("\n# {what}");
+        }
+    }
+
     async fn post(
         &self,
         url: &str,
@@ -114,10 +139,14 @@ impl Client {
         expected: StatusCode,
     ) -> Result<Value> {
         let url = if url.starts_with('/') { format!("{}{url}", self.api) } else { url.to_owned() };
-        show::request(method, &url, headers, body);
+        if !self.quiet {
+            show::request(method, &url, headers, body);
+        }
         let answer = self.http.send(method, &url, headers, body).await?;
         let json = answer.json()?;
-        show::answer(answer.status, &answer.headers, &json);
+        if !self.quiet {
+            show::answer(answer.status, &answer.headers, &json);
+        }
         if answer.status != expected {
             bail!("{method} {url} was expected to answer {expected}");
         }

@@ -23,7 +23,7 @@ pub async fn dependencies() -> Result<Tally> {
         println!("advisories: skipped, their database cannot be reached");
         return Ok(Tally::PASSED);
     }
-    let advisories = ["--log-level", "error", "check", "--disable-fetch", "advisories"];
+    let advisories = ["--log-level", "error", "--offline", "check", "advisories"];
     pass(program(&deny, &advisories)).await
 }
 

@@ -15,7 +15,6 @@ mod stack;
 mod steps;
 mod test;
 mod tools;
-mod world;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

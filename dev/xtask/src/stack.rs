@@ -2,7 +2,6 @@
 
 use crate::command::{self, cargo, workspace};
 use crate::http::Http;
-use crate::world;
 use anyhow::{Context, Result};
 use gateway::{Gateway, GatewayOptions, LogSink, Template};
 use http::{Method, StatusCode};
@@ -14,6 +13,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use testing::deployment;
 use testing::postgres::{Durability, Server, StartOptions, target_dir};
 
 /// Requests a minute that nobody reaches on one machine.
@@ -61,7 +61,7 @@ impl Addresses {
     }
 }
 
-/// The PostgreSQL that `DATABASE_URL` names, or one of our own.
+/// The server that `DATABASE_URL` names, or one of our own.
 pub enum Postgres {
     Given(String),
     Started(Server),
@@ -85,10 +85,14 @@ impl Postgres {
         }
     }
 
-    pub fn stop(self) -> Result<()> {
+    /// Stops our own; of a given one, only the database goes.
+    pub async fn stop(self, database: &str) -> Result<()> {
         match self {
-            Self::Given(_) => Ok(()),
-            Self::Started(server) => server.stop(),
+            Self::Given(url) => {
+                let admin = deployment::connect(&url).await?;
+                Ok(admin.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await?)
+            }
+            Self::Started(server) => tokio::task::spawn_blocking(|| server.stop()).await?,
         }
     }
 }
@@ -99,6 +103,9 @@ pub struct Stack {
     gateway: Gateway,
     sandbox: Sandbox,
     postgres: Postgres,
+    database: String,
+    /// Whether what goes wrong is shown on the terminal.
+    loud: Arc<AtomicBool>,
 }
 
 impl Stack {
@@ -115,19 +122,18 @@ impl Stack {
     pub async fn on(postgres: Postgres, options: StackOptions) -> Result<Self> {
         println!("starting the sandbox");
         let sandbox = Sandbox::start(SandboxOptions::default()).await?;
-        println!("making the database and its roles, and fresh secrets");
-        let world = world::prepare(&postgres.url(), &sandbox.handle()).await?;
-        let loud = Arc::new(AtomicBool::new(false));
-        let (gateway, api) = serve(&options, world.environment, Arc::clone(&loud)).await?;
-        let sandbox_url = sandbox.handle().base_url().to_owned();
-        let addresses = Addresses { api, sandbox: sandbox_url, database_url: world.database_url };
-        let stack = Self { addresses, gateway, sandbox, postgres };
-        println!("running the migrations");
-        stack.gateway.invoke("migrate", "{}").await?;
+        println!("making the database: roles, migrations, fresh secrets");
+        let database = format!("satchel_dev_{}", std::process::id());
+        deployment::install(&postgres.url(), &database, &sandbox.secrets()).await?;
+        let database_url = deployment::sibling(&postgres.url(), &database, None)?;
         println!("starting the functions");
+        let loud = Arc::new(AtomicBool::new(false));
+        let (gateway, api) = serve(&options, &sandbox, Arc::clone(&loud)).await?;
+        let addresses = Addresses { api, sandbox: sandbox.base_url().to_owned(), database_url };
+        let stack = Self { addresses, gateway, sandbox, postgres, database, loud };
         stack.gateway.ready().await?;
         stack.check_health().await?;
-        loud.store(true, Ordering::Relaxed);
+        stack.loud.store(true, Ordering::Relaxed);
         Ok(stack)
     }
 
@@ -142,9 +148,11 @@ impl Stack {
 
     /// Ends everything, and returns when it has ended.
     pub async fn stop(self) -> Result<()> {
+        // What they say because their world ends is no news.
+        self.loud.store(false, Ordering::Relaxed);
         self.gateway.stop().await;
         self.sandbox.stop().await;
-        tokio::task::spawn_blocking(|| self.postgres.stop()).await?
+        self.postgres.stop(&self.database).await
     }
 }
 
@@ -154,7 +162,7 @@ pub fn template(parameters: &BTreeMap<String, String>) -> Result<Template> {
 
 async fn serve(
     options: &StackOptions,
-    environment: BTreeMap<String, String>,
+    sandbox: &Sandbox,
     loud: Arc<AtomicBool>,
 ) -> Result<(Gateway, String)> {
     let mut parameters = BTreeMap::from([
@@ -168,7 +176,7 @@ async fn serve(
     }
     let gateway = Gateway::start(GatewayOptions {
         port: options.port,
-        environment,
+        environment: deployment::local_environment(sandbox.base_url()),
         log: log_sink(loud)?,
         run_schedules: options.run_schedules,
         ..GatewayOptions::new(template(&parameters)?, target_dir().join("debug"))

@@ -47,7 +47,6 @@ async fn everything(options: Options) -> Result<ExitCode> {
     } else {
         steps.step("build", build()).await;
         steps.step("cargo test", test(&postgres, full, &cargo_test)).await;
-        postgres.stop()?;
     }
     Ok(steps.finish())
 }
@@ -91,7 +90,7 @@ async fn against_the_stack(steps: &mut Steps, postgres: Postgres, full: bool) ->
     steps.step("stack", start).await;
     if let Some(stack) = stack {
         steps.step("events", invoke::every_event(&stack.addresses.api)).await;
-        steps.step("schemathesis", schemathesis::run(&stack.addresses.api, full)).await;
+        steps.step("schemathesis", schemathesis::run(&stack.addresses, full)).await;
         stack.stop().await?;
     }
     Ok(())

@@ -12,12 +12,11 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db, Transaction};
 use shared::http::auth::{self, Authenticator};
-use shared::http::limit;
+use shared::http::limit::SignInLimits;
 use shared::http::{ApiError, ErrorCode, Reply, Request};
 use shared::lightning::{Did, Pubkey};
 use shared::metrics;
 use shared::random::Random;
-use shared::rate_limit::Limit;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -29,8 +28,7 @@ pub struct Deps {
     random: Random,
     domain: String,
     lifetime: Duration,
-    per_did: u32,
-    per_address: u32,
+    limits: SignInLimits,
 }
 
 impl Deps {
@@ -42,8 +40,7 @@ impl Deps {
             random: config.random(),
             domain: challenge::domain(config),
             lifetime: config.seconds("CHALLENGE_TTL_SECONDS", 300, 30..=3_600),
-            per_did: config.number("RATE_LIMIT_SIGN_IN_PER_DID", 10, 1..=1_000_000),
-            per_address: config.number("RATE_LIMIT_SIGN_IN_PER_ADDRESS", 300, 1..=1_000_000),
+            limits: SignInLimits::wire(config),
         }
     }
 }
@@ -78,12 +75,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
-    let subject = format!("{:?}\n{}", request.source_ip, body.did);
-    let limits = [
-        Limit::new("challenge:did", &subject, deps.per_did),
-        Limit::per_address("challenge", request.source_ip, deps.per_address),
-    ];
-    limit::check(connection.client(), &limits, now).await?;
+    deps.limits.check(connection.client(), ("create_challenge", request, &body.did), now).await?;
 
     let tx = connection.transaction().await?;
     let purpose = purpose(deps, &tx, request, &body, now).await?;

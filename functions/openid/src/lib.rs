@@ -6,20 +6,20 @@ use shared::config::Config;
 use shared::db::Db;
 use shared::http::{ApiError, HeaderValue, Reply, Request, header};
 use shared::signing_key;
-use shared::token::Issuer;
+use shared::token;
 
 /// A next key is published two hours before it signs, so an hour-old copy always has it.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
 pub struct Deps {
     db: Db,
-    issuer: Issuer,
+    issuer: String,
     clock: Clock,
 }
 
 impl Deps {
     pub fn wire(config: &mut Config) -> Self {
-        Self { db: Db::wire(config), issuer: Issuer::wire(config), clock: config.clock() }
+        Self { db: Db::wire(config), issuer: token::issuer_url(config), clock: config.clock() }
     }
 }
 
@@ -29,7 +29,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 }
 
 fn configuration(deps: &Deps) -> Reply {
-    let url = &deps.issuer.url;
+    let url = &deps.issuer;
     Reply::ok(&json!({
         "issuer": url,
         "jwks_uri": format!("{url}/.well-known/jwks.json"),

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::account;
-use shared::audit::{self, AuditDocument, AuditKey, Entry};
+use shared::audit::{Auditor, Entry};
 use shared::challenge::{self, Challenge, ChallengeType};
 use shared::clock::Clock;
 use shared::config::Config;
@@ -13,17 +13,14 @@ use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
 use shared::http::{ApiError, ErrorCode, Reply, Request};
 use shared::lightning::{Did, Pubkey, signed_message};
-use shared::random::Random;
-use shared::secrets::SecretHandle;
 use shared::{node, session};
 use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
     auth: Authenticator,
-    audit: SecretHandle<AuditKey>,
+    audit: Auditor,
     clock: Clock,
-    random: Random,
 }
 
 impl Deps {
@@ -31,9 +28,8 @@ impl Deps {
         Self {
             db: Db::wire(config),
             auth: Authenticator::wire(config),
-            audit: config.secret::<AuditDocument, AuditKey>("AUDIT_SECRET"),
+            audit: Auditor::wire(config),
             clock: config.clock(),
-            random: config.random(),
         }
     }
 }
@@ -97,11 +93,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         action: "node.rebound",
         resource: ("challenge", &challenge.id.to_string()),
         details: serde_json::json!({ "did": body.did, "old": old, "new": new, "sessions_ended": sessions_ended }),
-        ip: request.source_ip,
-        request_id: &request.id,
+        origin: request.origin(),
         now,
     };
-    audit::append(&tx, deps.audit.get().await?.as_ref(), &entry, &deps.random).await?;
+    deps.audit.append(&tx, &entry).await?;
     db::commit(tx).await?;
 
     let data = Rebound { did: body.did, lightning_pubkey: new, sessions_ended };

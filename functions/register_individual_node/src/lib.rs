@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::account::{self, Identities, IdentityKind};
-use shared::audit::{self, AuditDocument, AuditKey, Entry};
+use shared::audit::{Auditor, Entry};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::crypto::{KeyRing, SealingKeys};
@@ -25,7 +25,7 @@ pub struct Deps {
     db: Db,
     auth: Authenticator,
     sealing: SecretHandle<KeyRing>,
-    audit: SecretHandle<AuditKey>,
+    audit: Auditor,
     clock: Clock,
     random: Random,
     transport: Transport,
@@ -39,7 +39,7 @@ impl Deps {
             db: Db::wire(config),
             auth: Authenticator::wire(config),
             sealing: config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"),
-            audit: config.secret::<AuditDocument, AuditKey>("AUDIT_SECRET"),
+            audit: Auditor::wire(config),
             clock: config.clock(),
             random: config.random(),
             transport: if http_allowed { Transport::HttpAllowed } else { Transport::HttpsOnly },
@@ -86,7 +86,7 @@ struct Registered<'a> {
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let node = parse(deps, request.json_or_data()?)?;
+    let node = parse(deps, &request.json_or_data()?)?;
     let now = deps.clock.now();
     let ring = deps.sealing.get().await?;
 
@@ -136,11 +136,10 @@ async fn register(
         action: "node.registered",
         resource: ("node", &node_id),
         details: serde_json::json!({ "pubkey": node.pubkey, "macaroon": node.macaroon.is_some() }),
-        ip: request.source_ip,
-        request_id: &request.id,
+        origin: request.origin(),
         now,
     };
-    audit::append(tx, deps.audit.get().await?.as_ref(), &entry, &deps.random).await?;
+    deps.audit.append(tx, &entry).await?;
     let message = if node.macaroon_discarded {
         "node registered; the macaroon allowed too much and was not kept"
     } else {
@@ -179,7 +178,7 @@ async fn check_owner(
     Ok(())
 }
 
-fn parse(deps: &Deps, body: Body) -> Result<Parsed, ApiError> {
+fn parse(deps: &Deps, body: &Body) -> Result<Parsed, ApiError> {
     let invalid = |field, error: &dyn std::fmt::Display| ApiError::invalid(field, error.to_string());
     let node_id = body.node_id.parse::<NodeId>().map_err(|error| invalid("node_id", &error))?;
     let endpoint = NodeEndpoint::parse(&body.caddy_endpoint, deps.transport)

@@ -42,13 +42,16 @@ impl Role {
 }
 
 /// Limits that belong to the role, because a proxy refuses them at connect. Migrations may take their time.
-const LIMITS: &str = "statement_timeout = '8s', lock_timeout = '3s', idle_in_transaction_session_timeout = '15s'";
+const LIMITS: &str =
+    "statement_timeout = '8s', lock_timeout = '3s', idle_in_transaction_session_timeout = '15s'";
 
 /// Makes the role if it is not there, and gives it this password. Run as the cluster's administrator.
 pub async fn create(admin: &Client, role: Role, password: &Secret<String>) -> Result<(), DbError> {
     let name = role.name();
-    let quoted: String =
-        admin.query_typed_one("SELECT quote_literal($1)", &[(password.expose(), super::Type::TEXT)]).await?.get(0);
+    let quoted: String = admin
+        .query_typed_one("SELECT quote_literal($1)", &[(password.expose(), super::Type::TEXT)])
+        .await?
+        .get(0);
     admin
         .batch_execute(&format!(
             "DO $$ BEGIN

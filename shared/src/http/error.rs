@@ -99,6 +99,9 @@ impl ApiError {
             details: &self.details,
         };
         let mut reply = Reply::json(status, &body);
+        if matches!(self.code, ErrorCode::Unauthenticated | ErrorCode::TokenExpired) {
+            reply = reply.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         for (name, value) in self.headers {
             reply = reply.with_header(name, value);
         }

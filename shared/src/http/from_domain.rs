@@ -3,6 +3,7 @@
 
 use super::{ApiError, ErrorCode};
 use crate::account::ClaimError;
+use crate::audit::AuditError;
 use crate::challenge::ChallengeError;
 use crate::crypto::SealError;
 use crate::db::DbError;
@@ -47,10 +48,11 @@ impl From<ChallengeError> for ApiError {
     fn from(error: ChallengeError) -> Self {
         match error {
             ChallengeError::Gone => challenge_gone(),
-            ChallengeError::TooManyAnswers => {
-                Self::new(ErrorCode::RateLimited, "this challenge had too many wrong answers; ask for another")
-                    .with_header(super::header::RETRY_AFTER, super::HeaderValue::from_static("1"))
-            }
+            ChallengeError::TooManyAnswers => Self::new(
+                ErrorCode::RateLimited,
+                "this challenge had too many wrong answers; ask for another",
+            )
+            .with_header(super::header::RETRY_AFTER, super::HeaderValue::from_static("1")),
             ChallengeError::Db(source) => source.into(),
         }
     }
@@ -81,7 +83,9 @@ impl From<Refusal> for ApiError {
 impl From<ClaimError> for ApiError {
     fn from(error: ClaimError) -> Self {
         match error {
-            ClaimError::DidTaken => Self::new(ErrorCode::DidAlreadyBound, "this DID belongs to another account"),
+            ClaimError::DidTaken => {
+                Self::new(ErrorCode::DidAlreadyBound, "this DID belongs to another account")
+            }
             ClaimError::NodeTaken => {
                 Self::new(ErrorCode::NodeAlreadyBound, "this node belongs to another account")
             }
@@ -101,9 +105,19 @@ impl From<CarryOutError> for ApiError {
     }
 }
 
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Secret(source) => source.into(),
+            AuditError::Db(source) => source.into(),
+        }
+    }
+}
+
 impl From<OpenSessionError> for ApiError {
     fn from(error: OpenSessionError) -> Self {
         match error {
+            OpenSessionError::Secret(source) => source.into(),
             OpenSessionError::Seal(source) => source.into(),
             OpenSessionError::Db(source) => source.into(),
         }
@@ -147,9 +161,10 @@ impl From<TokenError> for ApiError {
 impl From<IdempotencyError> for ApiError {
     fn from(error: IdempotencyError) -> Self {
         match error {
-            IdempotencyError::OtherRequest => {
-                Self::new(ErrorCode::IdempotencyKeyReused, "this Idempotency-Key was used for another request")
-            }
+            IdempotencyError::OtherRequest => Self::new(
+                ErrorCode::IdempotencyKeyReused,
+                "this Idempotency-Key was used for another request",
+            ),
             IdempotencyError::InProgress => Self::new(
                 ErrorCode::IdempotencyInProgress,
                 "a request with this Idempotency-Key is still running; repeat it in a moment",

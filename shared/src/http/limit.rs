@@ -1,9 +1,43 @@
 //! Rate limits at the edge: counted before the work, answered with when to come back.
 
-use super::{ApiError, ErrorCode, HeaderName, HeaderValue, header};
+use super::{ApiError, ErrorCode, HeaderName, HeaderValue, Request, header};
+use crate::config::Config;
 use crate::db::GenericClient;
+use crate::lightning::Did;
 use crate::rate_limit::{self, Exceeded, Limit, WINDOW};
 use time::OffsetDateTime;
+
+/// The limits on what anybody may ask without a session: so often for one address, and much less often for
+/// one address and one DID.
+pub struct SignInLimits {
+    per_did: u32,
+    per_address: u32,
+}
+
+impl SignInLimits {
+    /// Wires `RATE_LIMIT_SIGN_IN_PER_DID` (10) and `RATE_LIMIT_SIGN_IN_PER_ADDRESS` (300).
+    pub fn wire(config: &mut Config) -> Self {
+        Self {
+            per_did: config.number("RATE_LIMIT_SIGN_IN_PER_DID", 10, 1..=1_000_000),
+            per_address: config.number("RATE_LIMIT_SIGN_IN_PER_ADDRESS", 300, 1..=1_000_000),
+        }
+    }
+
+    /// Counts the request. `scope` keeps the endpoints' counts apart.
+    pub async fn check(
+        &self,
+        client: &impl GenericClient,
+        (scope, request, did): (&str, &Request, &Did),
+        now: OffsetDateTime,
+    ) -> Result<(), ApiError> {
+        let address = request.source_ip.map_or_else(String::new, |address| address.to_string());
+        let limits = [
+            Limit::new(&format!("{scope}:did"), &format!("{address}\n{did}"), self.per_did),
+            Limit::new(scope, &address, self.per_address),
+        ];
+        check(client, &limits, now).await
+    }
+}
 
 /// Counts the request and refuses it when a limit is passed. Call it outside the transaction of the work, so
 /// that a request that fails is counted all the same.

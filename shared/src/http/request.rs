@@ -8,12 +8,13 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::{ApiError, ErrorCode};
+use crate::audit::Origin;
 
 /// No body of ours is larger, webhooks apart.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A request as the gateway passed it on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The gateway's id: it is in every answer and in the access log.
     pub id: String,
@@ -32,6 +33,11 @@ impl Request {
     /// A header's value; `None` when it is absent or not readable text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where the request came from, for the audit log.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { ip: self.source_ip, request_id: &self.id }
     }
 
     pub fn path_parameter(&self, name: &str) -> &str {
@@ -58,8 +64,9 @@ impl Request {
         if self.body.len() > MAX_BODY_BYTES {
             return Err(ApiError::new(ErrorCode::PayloadTooLarge, "the body is larger than 64 KiB"));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| ApiError::new(ErrorCode::MalformedRequest, "the body is not JSON").caused_by(error))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            ApiError::new(ErrorCode::MalformedRequest, "the body is not JSON").caused_by(error)
+        })
     }
 }
 

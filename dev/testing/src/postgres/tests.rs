@@ -61,7 +61,7 @@ fn play(part: &str, test: &str, data_root: &Path, as_nobody: bool) -> Child {
     if as_nobody {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     }
-    command.arg(reachable).args(["--exact", "--nocapture", "--ignored"]);
+    command.arg(reachable).args(["--exact", "--nocapture"]);
     command.arg(format!("postgres::tests::{test}")).env(PART, part).env("ROOT", data_root);
     command.stdout(Stdio::piped()).spawn().unwrap()
 }
@@ -169,8 +169,8 @@ fn kill_watcher_of(root: &Path) {
     assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
 }
 
+/// Not a test by itself: what the tests above run in a process of its own.
 #[test]
-#[ignore = "played by the tests above in a process of its own"]
 fn the_other_process() {
     let Some(part) = env::var_os(PART) else { return };
     let server = Server::start(options(env::var_os("ROOT").unwrap().into())).unwrap();

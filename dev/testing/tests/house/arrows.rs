@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("providers", &["firebase"], &["lightning", "ground"]),
     ("lightning", &["lightning"], &[]),
-    ("db", &["db", "migrations"], &["ground"]),
+    ("db", &["db", "fresh", "migrations"], &["ground"]),
     ("ground", &["clock", "config", "crypto", "log", "metrics", "random", "secrets"], &[]),
 ];
 

@@ -118,10 +118,10 @@ fn the_template_and_openapi_have_the_same_routes() -> Outcome {
         let named = |id: &String| id == name || id.starts_with(&format!("{name}_"));
         match written.get(route) {
             None => {
-                problems.push(format!("{route} ({name}) is in template.yaml: describe it in openapi.yaml"))
+                problems.push(format!("{route} ({name}) is in template.yaml: describe it in openapi.yaml"));
             }
             Some(id) if !named(id) => {
-                problems.push(format!("{route}: the operationId `{id}` should be `{name}`"))
+                problems.push(format!("{route}: the operationId `{id}` should be `{name}`"));
             }
             Some(_) => {}
         }

@@ -1,166 +1,11 @@
-//! Challenges: a text of ours that a node signs, once, for one purpose, within minutes.
-//!
-//! The text is the whole agreement. It names our domain, so that a signature given here is worth nothing
-//! elsewhere; its purpose, so that a sign-in cannot be spent on money; and for money, the amount and where it
-//! goes. The server stores its copy and verifies over that, never over a text that came back.
-
-use std::fmt::Write;
 use std::str::FromStr;
-use std::time::Duration;
 
-use data_encoding::HEXLOWER;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::config::Config;
+use super::{ChallengeType, MAX_WRONG_ANSWERS, NewChallenge, Purpose};
 use crate::db::{DbError, GenericClient, Row, Type, execute, query_opt};
 use crate::lightning::{Did, Pubkey};
-
-/// Wrong answers a challenge bears before it takes no more.
-pub const MAX_WRONG_ANSWERS: i32 = 10;
-/// No text to sign is longer; the parts are bounded so that this always holds.
-pub const MAX_TEXT_BYTES: usize = 1024;
-pub const MAX_DOMAIN_BYTES: usize = 128;
-pub const MAX_DESTINATION_BYTES: usize = 512;
-/// All the bitcoin there will ever be.
-pub const MAX_AMOUNT_MSAT: i64 = 21_000_000 * 100_000_000 * 1_000;
-
-/// What a signature is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChallengeType {
-    DefaultRegistration,
-    LitdAccountCreation,
-    MnemonicLogin,
-    QrcodeLogin,
-    PrivkeyLogin,
-    SecurestorageLogin,
-    SendBtcOrInternalAccountRebalance,
-    NodeLink,
-    NodeRebind,
-}
-
-impl ChallengeType {
-    pub const ALL: [Self; 9] = [
-        Self::DefaultRegistration,
-        Self::LitdAccountCreation,
-        Self::MnemonicLogin,
-        Self::QrcodeLogin,
-        Self::PrivkeyLogin,
-        Self::SecurestorageLogin,
-        Self::SendBtcOrInternalAccountRebalance,
-        Self::NodeLink,
-        Self::NodeRebind,
-    ];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DefaultRegistration => "default_registration",
-            Self::LitdAccountCreation => "litd_account_creation",
-            Self::MnemonicLogin => "mnemonic_login",
-            Self::QrcodeLogin => "qrcode_login",
-            Self::PrivkeyLogin => "privkey_login",
-            Self::SecurestorageLogin => "securestorage_login",
-            Self::SendBtcOrInternalAccountRebalance => "send_btc_or_internal_account_rebalance",
-            Self::NodeLink => "node_link",
-            Self::NodeRebind => "node_rebind",
-        }
-    }
-}
-
-impl FromStr for ChallengeType {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or("is not a challenge type")
-    }
-}
-
-impl<'de> Deserialize<'de> for ChallengeType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// Wires `APP_DOMAIN`, the host that stands in every text to sign.
-pub fn domain(config: &mut Config) -> String {
-    let domain = config.text("APP_DOMAIN");
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:".contains(&byte);
-    if domain.len() > MAX_DOMAIN_BYTES || !domain.bytes().all(allowed) {
-        config.problem("APP_DOMAIN is not a host name in lower case");
-    }
-    domain
-}
-
-/// What is asked for, with what belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// One of the types that end in a session.
-    SignIn(ChallengeType),
-    /// Approval of one payment.
-    StepUp { amount_msat: i64, destination: String },
-    /// A key for an account that has none.
-    NodeLink { user_id: Uuid, new: Pubkey },
-    /// Another key for an account that has one.
-    NodeRebind { user_id: Uuid, old: Pubkey, new: Pubkey },
-}
-
-impl Purpose {
-    pub const fn challenge_type(&self) -> ChallengeType {
-        match self {
-            Self::SignIn(kind) => *kind,
-            Self::StepUp { .. } => ChallengeType::SendBtcOrInternalAccountRebalance,
-            Self::NodeLink { .. } => ChallengeType::NodeLink,
-            Self::NodeRebind { .. } => ChallengeType::NodeRebind,
-        }
-    }
-}
-
-/// A challenge about to be given out.
-pub struct NewChallenge<'a> {
-    pub id: Uuid,
-    pub did: &'a Did,
-    pub purpose: Purpose,
-    pub nonce: [u8; 32],
-    pub issued_at: OffsetDateTime,
-    pub lifetime: Duration,
-}
-
-impl NewChallenge<'_> {
-    pub fn expires_at(&self) -> OffsetDateTime {
-        self.issued_at + self.lifetime
-    }
-
-    /// The exact text to sign: lines ended by LF, none at the end, printable ASCII.
-    pub fn text(&self, domain: &str) -> String {
-        let mut text = format!(
-            "satchel-login:v1\ndomain: {domain}\npurpose: {}\ndid: {}\n",
-            self.purpose.challenge_type().name(),
-            self.did
-        );
-        // Writing to a string does not fail.
-        let _ = match &self.purpose {
-            Purpose::SignIn(_) => Ok(()),
-            Purpose::StepUp { amount_msat, destination } => {
-                writeln!(text, "amount_msat: {amount_msat}\ndestination: {destination}")
-            }
-            Purpose::NodeLink { new, .. } => writeln!(text, "new_lightning_pubkey: {new}"),
-            Purpose::NodeRebind { old, new, .. } => {
-                writeln!(text, "lightning_pubkey: {old}\nnew_lightning_pubkey: {new}")
-            }
-        };
-        let _ = write!(
-            text,
-            "challenge: {}\nnonce: {}\nissued: {}\nexpires: {}",
-            self.id,
-            HEXLOWER.encode(&self.nonce),
-            self.issued_at.unix_timestamp(),
-            self.expires_at().unix_timestamp()
-        );
-        text
-    }
-}
 
 /// Stores a challenge with the text its signature will be checked against.
 pub async fn create(
@@ -311,7 +156,9 @@ impl TryFrom<Row> for Challenge {
         Ok(Self {
             id: row.get("id"),
             did: row.get("did"),
-            kind: kind.parse().map_err(|problem| DbError::Other(format!("challenge_type {problem}").into()))?,
+            kind: kind
+                .parse()
+                .map_err(|problem| DbError::Other(format!("challenge_type {problem}").into()))?,
             title: row.get("title"),
             amount_msat: row.get("amount_msat"),
             destination: row.get("destination"),

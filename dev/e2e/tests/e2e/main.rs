@@ -1,0 +1,3 @@
+//! Journeys over the gateway, the way a client calls it.
+
+mod sign_in;
