@@ -26,3 +26,16 @@ impl Clock {
         now.replace_nanosecond(now.microsecond() * 1_000).unwrap_or(now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::Clock;
+
+    #[test]
+    fn the_clock_ticks_in_whole_microseconds() {
+        let now = Clock::from_fn(|| datetime!(2026-01-09 12:00:00.123456789 UTC)).now();
+        assert_eq!(now, datetime!(2026-01-09 12:00:00.123456 UTC));
+    }
+}

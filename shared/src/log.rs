@@ -1,9 +1,17 @@
 //! Structured logs: one JSON object a line. What is never logged: bodies, tokens, signatures, macaroons,
 //! and any [`crate::crypto::Secret`].
 
+use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts JSON logging at `level` (`trace`, `debug`, `info`, `warn`, `error`; anything else is `info`).
+/// The most others may say. At `trace` the Lambda runtime writes every request, tokens and all.
+const OTHERS: LevelFilter = LevelFilter::WARN;
+
+/// Starts JSON logging of this crate at `level` (`trace`, `debug`, `info`, `warn`, `error`; anything else is
+/// `info`), and of the libraries below it at no more than [`OTHERS`].
 pub fn start(level: Option<&str>) {
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let started = tracing_subscriber::fmt()
@@ -12,8 +20,17 @@ pub fn start(level: Option<&str>) {
         .with_current_span(false)
         .with_span_list(false)
         .with_max_level(level)
+        .finish()
+        .with(filter_fn(move |event| {
+            *event.level() <= if is_ours(event) { level } else { level.min(OTHERS) }
+        }))
         .try_init();
     if started.is_err() {
         tracing::debug!("logging was started already");
     }
+}
+
+fn is_ours(event: &Metadata<'_>) -> bool {
+    let crate_name = event.module_path().and_then(|path| path.split("::").next());
+    crate_name == Some(env!("CARGO_CRATE_NAME"))
 }

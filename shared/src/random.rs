@@ -38,3 +38,28 @@ impl Random {
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_the_millisecond_they_were_made_in() {
+        let start = datetime!(2026-01-09 12:00 UTC);
+        let random = Random::system();
+        let ids: Vec<Uuid> = (0..500).map(|ms| random.id(start + Duration::milliseconds(ms))).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+        assert_eq!(ids[0].to_string()[..13], *"019ba2a0-b600");
+    }
+
+    #[test]
+    fn no_two_draws_are_alike() {
+        let random = Random::system();
+        let draws: std::collections::HashSet<[u8; 32]> = (0..1_000).map(|_| random.bytes()).collect();
+        assert_eq!(draws.len(), 1_000);
+    }
+}

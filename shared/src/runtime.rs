@@ -19,7 +19,7 @@ pub use lambda_runtime::Error;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{ApiError, ErrorCode, HeaderValue, Reply, Request};
+use crate::http::{ApiError, ErrorCode, HeaderName, HeaderValue, Reply, Request};
 use crate::{log, metrics};
 
 /// A handler at work. Without its name, because it nests deeper than the compiler looks.
@@ -130,7 +130,7 @@ fn access_line(
 /// comes with the refusal it deserves and whatever could be read.
 pub fn read(event: &RawValue) -> (Request, Option<ApiError>) {
     let malformed = |message| Some(ApiError::new(ErrorCode::MalformedRequest, message));
-    let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event.get()) else {
+    let Some(event) = parse(event) else {
         return (Request::default(), malformed("the event is not a request"));
     };
     let body = event.body.unwrap_or_default();
@@ -154,6 +154,25 @@ pub fn read(event: &RawValue) -> (Request, Option<ApiError>) {
         source_ip: context.http.source_ip.and_then(|address| address.parse().ok()),
     };
     (request, refusal)
+}
+
+/// The library takes only ASCII in headers and refuses the whole event for one `é`, which any caller may send;
+/// then the headers are read by themselves.
+fn parse(event: &RawValue) -> Option<ApiGatewayV2httpRequest> {
+    if let Ok(event) = serde_json::from_str(event.get()) {
+        return Some(event);
+    }
+    let mut event: Value = serde_json::from_str(event.get()).ok()?;
+    let headers: HashMap<String, String> =
+        serde_json::from_value(event.as_object_mut()?.remove("headers")?).ok()?;
+    let mut event: ApiGatewayV2httpRequest = serde_json::from_value(event).ok()?;
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            event.headers.append(name, value);
+        }
+    }
+    Some(event)
 }
 
 /// An answer as the gateway takes it.
@@ -184,3 +203,6 @@ impl HttpAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,14 +174,14 @@ impl<T: Send + Sync + 'static> SecretHandle<T> {
         let variable = variable.to_owned();
         Check(Box::pin(async move {
             if handle.inner.id.is_empty() {
-                return None;
+                return Checked::Good;
             }
             match handle.get().await {
-                Ok(_) => None,
-                Err(error @ SecretError::Invalid { .. }) => Some(format!("{variable}: {error}")),
+                Ok(_) => Checked::Good,
+                Err(error @ SecretError::Invalid { .. }) => Checked::Problem(format!("{variable}: {error}")),
                 Err(error @ SecretError::Unavailable { .. }) => {
                     tracing::warn!(%error, "starting without the secret");
-                    None
+                    Checked::Away
                 }
             }
         }))
@@ -189,10 +189,18 @@ impl<T: Send + Sync + 'static> SecretHandle<T> {
 }
 
 /// A look at one secret at start.
-pub(crate) struct Check(Pin<Box<dyn Future<Output = Option<String>> + Send>>);
+pub(crate) struct Check(Pin<Box<dyn Future<Output = Checked> + Send>>);
+
+/// What the look found.
+pub(crate) enum Checked {
+    Good,
+    Problem(String),
+    /// Secrets Manager did not answer.
+    Away,
+}
 
 impl Check {
-    pub(crate) async fn problem(self) -> Option<String> {
+    pub(crate) async fn run(self) -> Checked {
         self.0.await
     }
 }

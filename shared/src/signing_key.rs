@@ -17,6 +17,9 @@ pub const PUBLISHED_AHEAD: Duration = Duration::hours(2);
 const KEPT_FOR: Duration = Duration::seconds(60);
 /// A key id nobody knows makes us look at once, but not more often than this: forgeries name such ids.
 const LOOK_AGAIN_AFTER: Duration = Duration::seconds(1);
+/// The first key is good from a little before it was published: others sign in at that very moment, and began a
+/// little earlier or by a clock that is a little behind.
+const FIRST_KEY_BACKDATED: Duration = Duration::minutes(1);
 const MIN_RSA_BITS: usize = 2048;
 
 /// The secret document `satchel/signing`.
@@ -122,7 +125,7 @@ pub async fn publish_first(
         "INSERT INTO signing_keys (kid, jwk, publish_at, sign_at)
          SELECT $1, $2, $3, $3 WHERE NOT EXISTS (SELECT FROM signing_keys)
          ON CONFLICT ON CONSTRAINT signing_keys_pkey DO NOTHING",
-        &[(&key.kid, Type::TEXT), (&key.jwk, Type::JSONB), (&now, Type::TIMESTAMPTZ)],
+        &[(&key.kid, Type::TEXT), (&key.jwk, Type::JSONB), (&(now - FIRST_KEY_BACKDATED), Type::TIMESTAMPTZ)],
     )
     .await?;
     Ok(())

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use gateway::LogSink;
 use serde_json::Value;
 
+use crate::client::Answer;
+
 /// Lines arrive a little after the answer.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 
@@ -34,6 +36,12 @@ impl Log {
         let lines = self.lines();
         let parsed = lines.iter().filter_map(|(_, line)| serde_json::from_str::<Value>(line).ok());
         parsed.filter(|line| line["target"] == "access").collect()
+    }
+
+    /// The access line of an answer, for the message of a test that fails.
+    pub async fn about(&self, answer: &Answer) -> Option<Value> {
+        self.accesses(1).await;
+        self.access_lines().into_iter().find(|line| line["request_id"] == answer.request_id())
     }
 
     /// How many access lines each request has, once there are as many as `expected` and a moment has passed.

@@ -13,7 +13,7 @@ use crate::stack::Stack;
 pub struct Owner {
     pub did: String,
     pub node: Node,
-    client: Client,
+    pub client: Client,
 }
 
 /// A text to sign.

@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: the crate `bench`, built as what is deployed is built.
+//! `cargo xtask bench NAME`: the crate `bench`, which builds what it measures as it is deployed.
 
 use crate::command::{self, cargo};
 use anyhow::Result;
@@ -12,7 +12,7 @@ pub struct Options {
 }
 
 pub async fn run(options: Options) -> Result<ExitCode> {
-    let mut bench = cargo(&["run", "--quiet", "--release", "--package", "bench", "--"]);
+    let mut bench = cargo(&["run", "--quiet", "--profile", "driver", "--package", "bench", "--"]);
     bench.args(&options.arguments);
     tokio::select! {
         result = command::run(bench) => result.map(|()| ExitCode::SUCCESS),

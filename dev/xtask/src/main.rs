@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
             Task::Dev(options) => dev::run(options).await,
             Task::Test(options) => test::run(options).await,
             Task::Demo(options) => demo::run(options).await,
-            Task::NewFunction(options) => new_function::run(&options),
+            Task::NewFunction(options) => new_function::run(&options).await,
             Task::Bench(options) => bench::run(options).await,
         }
     };

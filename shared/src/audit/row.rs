@@ -48,20 +48,33 @@ impl LogRow {
     }
 }
 
-impl From<&Row> for LogRow {
-    fn from(row: &Row) -> Self {
-        Self {
-            chain: row.get("chain"),
-            seq: row.get("seq"),
-            id: row.get("id"),
-            user_id: row.get("user_id"),
-            action: row.get("action"),
-            resource_type: row.get("resource_type"),
-            resource_id: row.get("resource_id"),
-            details: row.get("details"),
-            ip: row.get("ip"),
-            request_id: row.get("request_id"),
-            created_at: row.get("created_at"),
-        }
+impl LogRow {
+    /// The row as it stands, or `None` when it holds what [`super::append`] cannot have written.
+    pub(super) fn read(row: &Row) -> Option<Self> {
+        let ip: Option<&str> = row.try_get("ip").ok()?;
+        Some(Self {
+            chain: row.try_get("chain").ok()?,
+            seq: row.try_get("seq").ok()?,
+            id: row.try_get("id").ok()?,
+            user_id: row.try_get("user_id").ok()?,
+            action: row.try_get("action").ok()?,
+            resource_type: row.try_get("resource_type").ok()?,
+            resource_id: row.try_get("resource_id").ok()?,
+            details: row.try_get("details").ok()?,
+            ip: match ip {
+                Some(text) => Some(address(text)?),
+                None => None,
+            },
+            request_id: row.try_get("request_id").ok()?,
+            // 'infinity' is a time to Postgres and to nobody else.
+            created_at: row.try_get("created_at").ok()?,
+        })
     }
+}
+
+/// One host's address: a network, which `inet` may hold as well, is none.
+fn address(text: &str) -> Option<IpAddr> {
+    let (host, bits) = text.split_once('/')?;
+    let ip: IpAddr = host.parse().ok()?;
+    (bits == if ip.is_ipv4() { "32" } else { "128" }).then_some(ip)
 }

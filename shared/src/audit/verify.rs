@@ -81,11 +81,12 @@ pub(super) async fn walk_chain(
     .await?;
     let mut heads = heads.iter().filter(|head| head.get::<_, i64>("count") > 0).peekable();
     let (mut seq, mut previous, mut walked) = (sealed, Vec::new(), Walked { rows: 0, heads: 0 });
-    let mut page = read_page(client, chain, sealed - 1).await?;
+    // From the very first row there can be: one numbered 0 or less was put in.
+    let mut page = read_page(client, chain, if sealed > 0 { sealed } else { i64::MIN }).await?;
     if sealed > 0 {
         // The row the sealed head names was checked when it was sealed; only that it is still that row matters.
         match page.first() {
-            Some((row, link)) if row.seq == sealed => previous.clone_from(link),
+            Some((found, _, link)) if *found == sealed => previous.clone_from(link),
             _ => return broken(sealed, "is missing"),
         }
         page.remove(0);
@@ -94,12 +95,15 @@ pub(super) async fn walk_chain(
         }
     }
     while !page.is_empty() {
-        for (row, link) in &page {
+        for (found, row, link) in &page {
             seq += 1;
-            if row.seq != seq {
+            if *found < seq {
+                return broken(*found, "was put in");
+            }
+            if *found > seq {
                 return broken(seq, "is missing");
             }
-            if row.link(key, &previous) != link.as_slice() {
+            if row.as_ref().is_none_or(|row| row.link(key, &previous) != link.as_slice()) {
                 return broken(seq, "is not what was written");
             }
             previous.clone_from(link);
@@ -108,7 +112,7 @@ pub(super) async fn walk_chain(
             }
             walked.rows += 1;
         }
-        page = read_page(client, chain, seq).await?;
+        page = read_page(client, chain, seq + 1).await?;
     }
     match heads.next() {
         Some(_) => broken(seq + 1, "is missing from the end"),
@@ -137,18 +141,19 @@ fn check_heads<'a>(
     None
 }
 
+/// The next rows from number `from` on: number, row (if it can be one of ours), link.
 async fn read_page(
     client: &impl GenericClient,
     chain: &str,
-    after: i64,
-) -> Result<Vec<(LogRow, Vec<u8>)>, DbError> {
+    from: i64,
+) -> Result<Vec<(i64, Option<LogRow>, Vec<u8>)>, DbError> {
     let rows = query(
         client,
         "SELECT chain, seq, id, user_id, action, resource_type, resource_id, details::text AS details,
-                ip, request_id, created_at, link
-         FROM audit_logs WHERE chain = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        &[(&chain, Type::TEXT), (&after, Type::INT8), (&PAGE, Type::INT8)],
+                text(ip) AS ip, request_id, created_at, link
+         FROM audit_logs WHERE chain = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
+        &[(&chain, Type::TEXT), (&from, Type::INT8), (&PAGE, Type::INT8)],
     )
     .await?;
-    Ok(rows.into_iter().map(|row| (LogRow::from(&row), row.get("link"))).collect())
+    Ok(rows.iter().map(|row| (row.get("seq"), LogRow::read(row), row.get("link"))).collect())
 }

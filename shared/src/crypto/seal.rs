@@ -126,14 +126,9 @@ impl KeyRing {
         sealed.extend_from_slice(&id.to_be_bytes());
         sealed.extend_from_slice(&nonce);
         let mut body = plaintext.to_vec();
-        let done = self.subkey(id, field.purpose).and_then(|key| {
-            key.seal_in_place_append_tag(
-                aead::Nonce::assume_unique_for_key(nonce),
-                aead::Aad::from(associated_data(field, id)),
-                &mut body,
-            )
-            .ok()
-        });
+        let done = self
+            .subkey(id, field.purpose)
+            .and_then(|key| encrypt(&key, nonce, &associated_data(field, id), &mut body));
         if done.is_none() {
             metrics::count("SealFailed");
             return Err(SealError);
@@ -162,15 +157,7 @@ impl KeyRing {
         let id = u32::from_be_bytes(*id);
         let key = self.subkey(id, field.purpose).ok_or(OpenError::UnknownKey(id))?;
         let mut body = body.to_vec();
-        let length = key
-            .open_in_place(
-                aead::Nonce::assume_unique_for_key(nonce),
-                aead::Aad::from(associated_data(field, id)),
-                &mut body,
-            )
-            .map_err(|_| OpenError::Refused)?
-            .len();
-        body.truncate(length);
+        decrypt(&key, nonce, &associated_data(field, id), &mut body).ok_or(OpenError::Refused)?;
         Ok(Secret::new(body))
     }
 
@@ -186,6 +173,30 @@ impl KeyRing {
         let derived = extracted.expand(&info, &aead::AES_256_GCM).ok()?;
         Some(aead::LessSafeKey::new(aead::UnboundKey::from(derived)))
     }
+}
+
+/// Turns a plaintext into its ciphertext and tag.
+pub(super) fn encrypt(
+    key: &aead::LessSafeKey,
+    nonce: [u8; NONCE_BYTES],
+    associated_data: &[u8],
+    body: &mut Vec<u8>,
+) -> Option<()> {
+    let nonce = aead::Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(nonce, aead::Aad::from(associated_data), body).ok()
+}
+
+/// Turns a ciphertext and its tag back into the plaintext.
+pub(super) fn decrypt(
+    key: &aead::LessSafeKey,
+    nonce: [u8; NONCE_BYTES],
+    associated_data: &[u8],
+    body: &mut Vec<u8>,
+) -> Option<()> {
+    let nonce = aead::Nonce::assume_unique_for_key(nonce);
+    let length = key.open_in_place(nonce, aead::Aad::from(associated_data), body).ok()?.len();
+    body.truncate(length);
+    Some(())
 }
 
 fn associated_data(field: Field<'_>, id: u32) -> Vec<u8> {

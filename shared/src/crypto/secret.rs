@@ -1,6 +1,7 @@
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroize;
 
 /// A value that must not be printed: its `Debug` is redacted, it has no `Display`, and its memory is wiped.
@@ -38,7 +39,9 @@ impl<T: Zeroize> Drop for Secret<T> {
 
 impl<'de> Deserialize<'de> for Secret<String> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        // serde's own error quotes what it found, and a password may be all digits.
+        let text = String::deserialize(deserializer);
+        text.map(Self).map_err(|_| D::Error::invalid_type(Unexpected::Other("something else"), &"a string"))
     }
 }
 

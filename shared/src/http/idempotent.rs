@@ -42,7 +42,7 @@ pub async fn run<F: Future<Output = Result<Reply, ApiError>>>(
 }
 
 /// The draft standard quotes the key; most clients do not. Both name the same key.
-fn parse(header: &str) -> Result<&str, ApiError> {
+pub(super) fn parse(header: &str) -> Result<&str, ApiError> {
     let key = header.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(header);
     let printable = key.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     if printable && (1..=MAX_KEY_CHARS).contains(&key.len()) {

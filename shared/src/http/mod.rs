@@ -8,6 +8,8 @@ pub mod idempotent;
 pub mod limit;
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 
 pub use code::ErrorCode;
 pub use error::{ApiError, Detail};

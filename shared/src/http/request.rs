@@ -1,8 +1,10 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ::http::{HeaderMap, Method};
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -40,8 +42,10 @@ impl Request {
         Origin { ip: self.source_ip, request_id: &self.id }
     }
 
-    pub fn path_parameter(&self, name: &str) -> &str {
-        self.path_parameters.get(name).map_or("", String::as_str)
+    /// A part of the path. Clients that encode the colons of a DID mean the same DID.
+    pub fn path_parameter(&self, name: &str) -> Cow<'_, str> {
+        let encoded = self.path_parameters.get(name).map_or("", String::as_str);
+        percent_decode_str(encoded).decode_utf8_lossy()
     }
 
     /// The body as `T`.
@@ -84,14 +88,14 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     })
 }
 
-/// `invalid type: string "hunter2", expected u64` loses what stands between the colon and the last comma.
+/// What serde says, without the value it could not take. `invalid type: string "hunter2", expected u64` and
+/// ``unknown variant `hunter2`, expected `a` or `b` `` lose what stands between the first two words and the last
+/// comma.
 fn without_value(message: &str) -> String {
-    match (message.strip_prefix("invalid "), message.rfind(", expected ")) {
-        (Some(rest), Some(comma)) => {
-            let what = rest.split(':').next().unwrap_or_default();
-            format!("invalid {what}{}", &message[comma..])
-        }
-        (Some(_), None) => String::from("invalid value"),
-        (None, _) => message.to_owned(),
-    }
+    let quoting = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
+    let Some(what) = quoting.into_iter().find(|what| message.starts_with(what)) else {
+        return message.to_owned();
+    };
+    let expected = message.rfind(", expected ").map_or("", |comma| &message[comma..]);
+    format!("{what}{expected}")
 }

@@ -3,7 +3,7 @@
 mod names;
 mod places;
 
-use crate::command::workspace;
+use crate::command::{self, cargo, workspace};
 use anyhow::{Context, Result, ensure};
 use names::{Name, Route};
 use places::Place;
@@ -20,8 +20,10 @@ pub struct Options {
     route: Route,
 }
 
-pub fn run(options: &Options) -> Result<ExitCode> {
+pub async fn run(options: &Options) -> Result<ExitCode> {
     write(&workspace(), options)?;
+    // A line that holds a long name may have to be broken.
+    command::run(cargo(&["fmt", "--package", options.name.as_str()])).await?;
     let Options { name, route } = options;
     println!(
         "\n{name} answers {route} with who is asking, and its tests pass: cargo xtask test -p {name}\n\

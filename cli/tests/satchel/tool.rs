@@ -1,0 +1,112 @@
+//! Running the binary.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use sandbox::Sandbox;
+use serde_json::Value;
+use shared::clock::Clock;
+use testing::{Result, World, deployment};
+use time::OffsetDateTime;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// The binary in an environment that holds nothing but what a test gives it.
+#[derive(Default)]
+pub struct Tool {
+    environment: BTreeMap<String, String>,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Tool {
+    /// With the region, the credentials and the endpoint of this sandbox.
+    pub fn at(sandbox: &Sandbox) -> Self {
+        Self { environment: deployment::local_environment(sandbox.base_url()) }
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Result<Ran> {
+        self.run_on(arguments, &[]).await
+    }
+
+    pub async fn run_on(&self, arguments: &[&str], input: &[u8]) -> Result<Ran> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_satchel"))
+            .args(arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Most commands exit without having read it.
+            let _ = stdin.write_all(input).await;
+        }
+        let output = child.wait_with_output().await?;
+        Ok(Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+}
+
+impl Ran {
+    /// What it printed, if it succeeded.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert!(self.code == Some(0) && self.stderr.is_empty(), "{self:?}");
+        self.stdout
+    }
+
+    /// The one line that says why it failed.
+    #[track_caller]
+    pub fn refused(self) -> String {
+        assert!(self.code == Some(1) && self.stdout.is_empty(), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        println!("{}", self.stderr);        assert!(self.stderr.starts_with("satchel: "), "{self:?}");
+        self.stderr
+    }
+}
+
+/// A world at the time of the database, which the tool goes by.
+pub async fn world_of_today() -> Result<World> {
+    let world = World::start().await?;
+    world.advance(today() - world.now());
+    Ok(world)
+}
+
+pub fn today() -> OffsetDateTime {
+    Clock::system().now()
+}
+
+/// A secret document as Secrets Manager has it now.
+pub fn document(sandbox: &Sandbox, name: &str) -> Result<Value> {
+    let text = sandbox.secrets().get(name).ok_or_else(|| testing_error(name))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn testing_error(name: &str) -> std::io::Error {
+    std::io::Error::other(format!("there is no secret {name}"))
+}
+
+/// What must never be printed of a document: its passwords and keys.
+pub fn secret_values(document: &Value) -> Vec<String> {
+    let own = ["password", "key", "private_key"].iter().filter_map(|name| document[name].as_str());
+    let own =
+        own.flat_map(|value| value.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
+    let listed = document["keys"].as_array().into_iter().flatten().flat_map(secret_values);
+    own.chain(listed).collect()
+}

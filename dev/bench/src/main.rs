@@ -1,0 +1,40 @@
+//! `cargo xtask bench NAME`: measurements against peers, all of them in one run on one machine.
+//!
+//! - `signin`      the run and its order
+//! - `binaries`    builds what is measured, and the floors it is measured against
+//! - `peers`       the same endpoints in Python and Node, installed and wrapped as functions
+//! - `world`       a durable Postgres, the sandbox, environments
+//! - `seed`        accounts, challenges and the signed events that answer them
+//! - `same_work`   that every contender runs the same statements in the same order
+//! - `single`      one process: cold start, latency, CPU, memory
+//! - `throughput`  twenty processes at once, beside `pgbench` (`script`)
+//! - `machine`     what Linux says about processes and load
+//! - `report`      the tables and the verdicts
+
+mod binaries;
+mod machine;
+mod peers;
+mod report;
+mod same_work;
+mod script;
+mod seed;
+mod signin;
+mod single;
+mod throughput;
+mod world;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+enum Benchmark {
+    /// Create a challenge, verify a signature: beside a function that does nothing, Python, Node and pgbench
+    Signin(signin::Options),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Benchmark::parse() {
+        Benchmark::Signin(options) => signin::run(&options).await,
+    }
+}

@@ -1,0 +1,86 @@
+//! That everybody does the same work: Postgres writes down the statements of one warm request of each contender,
+//! and they must be those of `statements.json`, in order.
+
+use crate::peers::statement;
+use crate::seed;
+use crate::single::{invoke, start};
+use crate::world::{Runtime, World};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::time::Duration;
+
+const CREATE: &[&str] = &["count", "BEGIN", "create", "COMMIT"];
+const VERIFY: &[&str] = &["count", "find", "BEGIN", "confirm", "login", "session", "head", "audit", "COMMIT"];
+
+pub async fn check(world: &World, first: u64) -> Result<()> {
+    world.admin.batch_execute("ALTER ROLE satchel_auth SET log_statement = 'all'").await?;
+    let mut n = first;
+    for runtime in Runtime::ALL {
+        for (function, names) in [("create_challenge", CREATE), ("verify_lightning_signature", VERIFY)] {
+            let events = if names.len() == VERIFY.len() {
+                seed::answers(world, n..n + 2).await?
+            } else {
+                seed::questions(n..n + 2)?
+            };
+            n += 2;
+            let seen = statements_of_the_second(world, runtime, function, events).await?;
+            let expected: Result<Vec<String>> = names
+                .iter()
+                .map(|name| if name.starts_with(char::is_uppercase) { Ok((*name).into()) } else { statement(name) })
+                .collect();
+            let expected = expected?;
+            ensure!(
+                seen == expected,
+                "{} in {} does not run the statements of statements.json:\n{seen:#?}\n{expected:#?}",
+                function,
+                runtime.name()
+            );
+        }
+    }
+    world.admin.batch_execute("ALTER ROLE satchel_auth RESET log_statement").await?;
+    Ok(())
+}
+
+/// The first request also connects and reads the published keys.
+async fn statements_of_the_second(
+    world: &World,
+    runtime: Runtime,
+    function: &str,
+    events: Vec<bytes::Bytes>,
+) -> Result<Vec<String>> {
+    let api = start(world, runtime, function).await?;
+    let mut events = events.into_iter();
+    invoke(&api, events.next().context("no event")?).await?;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let before = fs::read_to_string(world.server.log_path())?.len();
+    invoke(&api, events.next().context("no event")?).await?;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let log = fs::read_to_string(world.server.log_path())?;
+    api.kill().await;
+    Ok(statements(&log[before..]))
+}
+
+/// From `… LOG:  execute <name>: SELECT …` and `… LOG:  statement: BEGIN`, whose later lines begin with a tab.
+fn statements(log: &str) -> Vec<String> {
+    let joined = log.replace("\n\t", " ");
+    let statement = |line: &str| {
+        let text = line.split_once("LOG:  ")?.1;
+        let text = text.strip_prefix("statement: ").or_else(|| text.strip_prefix("execute ")?.split_once(": ").map(|parts| parts.1))?;
+        Some(text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches(';').to_owned())
+    };
+    joined.lines().filter_map(statement).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statements;
+
+    #[test]
+    fn statements_are_read_from_the_log_whatever_they_were_sent_as() {
+        let log = "2026-01-09 12:00:00.000 UTC [7] LOG:  statement: BEGIN;\n\
+                   2026-01-09 12:00:00.000 UTC [7] LOG:  execute <unnamed>: SELECT 1,\n\t       2\n\
+                   2026-01-09 12:00:00.000 UTC [7] DETAIL:  parameters: $1 = 'x'\n\
+                   2026-01-09 12:00:00.000 UTC [7] LOG:  execute __asyncpg_stmt_1__: SELECT 3\n";
+        assert_eq!(statements(log), ["BEGIN", "SELECT 1, 2", "SELECT 3"]);
+    }
+}

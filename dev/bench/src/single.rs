@@ -1,0 +1,144 @@
+//! One process, one request at a time: what a Lambda environment does.
+
+use crate::machine::{cpu_ns, family_cpu_ns, peak_memory, ratio};
+use crate::world::{Runtime, World};
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use gateway::RuntimeApi;
+use std::time::Duration;
+
+/// From spawning a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Cold {
+    pub to_ready: Duration,
+    pub to_first_answer: Duration,
+}
+
+/// A process that has served requests before.
+#[derive(Clone, Copy, Debug)]
+pub struct Warm {
+    pub p50: Duration,
+    pub p99: Duration,
+    /// CPU microseconds a request, of the function's process.
+    pub application_us: f64,
+    /// CPU microseconds a request, of every process of Postgres.
+    pub postgres_us: f64,
+    pub peak_bytes: u64,
+    /// Commits a request, and flushes of the log a request, as Postgres counts them.
+    pub commits: f64,
+    pub flushes: f64,
+}
+
+pub async fn start(world: &World, runtime: Runtime, function: &str) -> Result<RuntimeApi> {
+    let environment = world.environment(runtime, function)?;
+    RuntimeApi::start(World::binary(runtime, function), &environment).await
+}
+
+/// An answer other than 200 would make every number meaningless.
+pub async fn invoke(api: &RuntimeApi, event: Bytes) -> Result<Duration> {
+    let answer = api.invoke_raw(event).await;
+    if answer.is_error || answer.status() != Some(200) {
+        let logs = api.logs();
+        let tail = logs[logs.len().saturating_sub(12)..].join("\n");
+        bail!("not a 200: {}\n{tail}", String::from_utf8_lossy(&answer.payload));
+    }
+    Ok(answer.elapsed)
+}
+
+pub async fn cold(world: &World, runtime: Runtime, function: &str, event: Bytes) -> Result<Cold> {
+    let api = start(world, runtime, function).await?;
+    let first = invoke(&api, event).await?;
+    let to_ready = api.started_after();
+    api.kill().await;
+    Ok(Cold { to_ready, to_first_answer: to_ready + first })
+}
+
+/// Serves all the events and measures those after the first `warm_up`.
+pub async fn warm(
+    world: &World,
+    runtime: Runtime,
+    function: &str,
+    events: Vec<Bytes>,
+    warm_up: usize,
+) -> Result<Warm> {
+    let api = start(world, runtime, function).await?;
+    let mut events = events.into_iter();
+    for event in events.by_ref().take(warm_up) {
+        invoke(&api, event).await?;
+    }
+    let counted = Counters::read(world).await?;
+    let (application, postgres) = (cpu_ns(api.pid())?, family_cpu_ns(world.postmaster)?);
+    let mut times = Vec::new();
+    for event in events {
+        times.push(invoke(&api, event).await?);
+    }
+    let application = cpu_ns(api.pid())? - application;
+    let postgres = family_cpu_ns(world.postmaster)? - postgres;
+    let peak_bytes = peak_memory(api.pid())?;
+    api.kill().await;
+    let counted = Counters::read(world).await?.since(counted);
+    let requests = times.len() as u64;
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+    Ok(Warm {
+        p50: at(50),
+        p99: at(99),
+        application_us: ratio(application, requests * 1_000),
+        postgres_us: ratio(postgres, requests * 1_000),
+        peak_bytes,
+        commits: ratio(counted.commits, requests),
+        flushes: ratio(counted.flushes, requests),
+    })
+}
+
+/// Of several runs, the middle of each number on its own.
+pub fn middle(runs: &[Warm]) -> Warm {
+    let middle = |of: &dyn Fn(&Warm) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(of).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let time = |of: fn(&Warm) -> Duration| Duration::from_secs_f64(middle(&|warm| of(warm).as_secs_f64()));
+    Warm {
+        p50: time(|warm| warm.p50),
+        p99: time(|warm| warm.p99),
+        application_us: middle(&|warm| warm.application_us),
+        postgres_us: middle(&|warm| warm.postgres_us),
+        peak_bytes: runs.iter().map(|warm| warm.peak_bytes).max().unwrap_or_default(),
+        commits: middle(&|warm| warm.commits),
+        flushes: middle(&|warm| warm.flushes),
+    }
+}
+
+/// What Postgres has counted so far.
+#[derive(Clone, Copy)]
+struct Counters {
+    commits: u64,
+    flushes: u64,
+}
+
+impl Counters {
+    /// A session reports what it did at most once a second.
+    async fn read(world: &World) -> Result<Self> {
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        let version: i32 = world
+            .admin
+            .query_typed_one("SELECT current_setting('server_version_num')::int", &[])
+            .await?
+            .get(0);
+        let flushes = if version < 180_000 {
+            "SELECT wal_sync FROM pg_stat_wal"
+        } else {
+            "SELECT sum(fsyncs)::int8 FROM pg_stat_io WHERE object = 'wal'"
+        };
+        let sql = format!(
+            "SELECT xact_commit, ({flushes}) FROM pg_stat_database WHERE datname = current_database()"
+        );
+        let row = world.admin.query_typed_one(&sql, &[]).await?;
+        Ok(Self { commits: row.get::<_, i64>(0).cast_unsigned(), flushes: row.get::<_, i64>(1).cast_unsigned() })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { commits: self.commits - before.commits, flushes: self.flushes - before.flushes }
+    }
+}

@@ -1,0 +1,205 @@
+//! Every code of the list, brought about from outside, each in the one form.
+
+use std::collections::BTreeSet;
+
+use e2e::owner::new_did;
+use e2e::{Answer, Owner, Result, Stack, Tokens, form};
+use http::Method;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use sandbox::lnd::NodeOptions;
+use serde_json::{Value, json};
+
+/// What has been seen, and the one way to see.
+#[derive(Default)]
+struct Seen(BTreeSet<String>);
+
+impl Seen {
+    fn note(&mut self, answer: &Answer, code: &str) -> Result<()> {
+        assert_eq!(form::error_code(answer)?, code, "{answer}");
+        self.0.insert(code.to_owned());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_public_error_is_in_the_one_form() -> Result<()> {
+    let stack = Stack::start().await?;
+    let mut seen = Seen::default();
+
+    at_the_edge(&stack, &mut seen).await?;
+    while_signing_in(&stack, &mut seen).await?;
+    with_a_session(&stack, &mut seen).await?;
+    with_keys_and_names_of_others(&stack, &mut seen).await?;
+    with_an_idempotency_key(&stack, &mut seen).await?;
+    when_we_fail(&stack, &mut seen).await?;
+
+    let missing: Vec<_> =
+        form::CODES.iter().map(|(code, _)| *code).filter(|code| !seen.0.contains(*code)).collect();
+    assert_eq!(missing, ["UPSTREAM_FAILED"], "no function calls a provider yet");
+    stack.stop().await
+}
+
+async fn at_the_edge(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let client = &stack.client;
+    for path in ["/", "/v1", "/v1/nothing", "/v1/challenges/", "/v1/nodes/a/b", "/v1//health", "/%2e%2e/x"] {
+        for method in [Method::GET, Method::POST, Method::DELETE, Method::from_bytes(b"BREW")?] {
+            seen.note(&client.request(&method, path).send().await?, "NOT_FOUND")?;
+        }
+    }
+    for (method, path, allowed) in [
+        (Method::GET, "/v1/challenges", "POST"),
+        (Method::PUT, "/v1/challenges/verify", "POST"),
+        (Method::DELETE, "/v1/nodes/did:mnemonic:0123456789abcdef", "GET"),
+        (Method::POST, "/v1/health", "GET"),
+        (Method::PATCH, "/.well-known/jwks.json", "GET"),
+    ] {
+        let answer = client.request(&method, path).send().await?;
+        seen.note(&answer, "METHOD_NOT_ALLOWED")?;
+        assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+    }
+    let head = client.request(&Method::HEAD, "/v1/nothing").send().await?;
+    assert_eq!((head.status, head.body.len()), (404, 0));
+    assert!(!head.request_id().is_empty());
+
+    for path in ["/v1/challenges", "/v1/challenges/verify"] {
+        for body in ["", "{", "\u{feff}{}", "{\"did\":\"\u{0}\"}", "[1,2"] {
+            seen.note(&client.request(&Method::POST, path).body(body).send().await?, "MALFORMED_REQUEST")?;
+        }
+        let not_text = client.request(&Method::POST, path).body(vec![0xff, 0xfe, 0x00]);
+        seen.note(&not_text.send().await?, "MALFORMED_REQUEST")?;
+        for body in ["null", "[]", "\"text\"", "{}", r#"{"data":{}}"#, r#"{"did":5}"#, r#"{"data":[]}"#] {
+            let answer = client.request(&Method::POST, path).body(body).send().await?;
+            seen.note(&answer, "VALIDATION_FAILED")?;
+            assert!(answer.json()?["details"][0]["field"].is_string(), "{answer}");
+        }
+        let large = format!("{{\"did\":\"{}\"}}", "a".repeat(64 * 1024));
+        seen.note(&client.request(&Method::POST, path).body(large).send().await?, "PAYLOAD_TOO_LARGE")?;
+    }
+    Ok(())
+}
+
+async fn while_signing_in(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let (owner, other) = (Owner::new(stack)?, Owner::new(stack)?);
+    seen.note(&owner.sign_in_for("mnemonic_login").await?, "NOT_FOUND")?;
+    let challenge = owner.challenge("default_registration").await?;
+    seen.note(&owner.answer(&challenge, "short").send().await?, "SIGNATURE_REJECTED")?;
+    owner.answer(&challenge, &owner.node.sign(&challenge.title)).ok().await?;
+    let again = owner.answer(&challenge, &owner.node.sign(&challenge.title)).send().await?;
+    seen.note(&again, "CHALLENGE_GONE")?;
+    let posing = Owner { node: other.node.clone(), ..owner.clone() };
+    seen.note(&posing.sign_in_for("privkey_login").await?, "SIGNATURE_REJECTED")?;
+    seen.note(&posing.sign_in_for("default_registration").await?, "DID_ALREADY_BOUND")?;
+    let second_name = Owner { did: new_did(), ..owner.clone() };
+    seen.note(&second_name.sign_in_for("default_registration").await?, "NODE_ALREADY_BOUND")?;
+
+    let tried = other.challenge("default_registration").await?;
+    for _ in 0..10 {
+        let wrong = other.answer(&tried, &"y".repeat(104)).send().await?;
+        seen.note(&wrong, "SIGNATURE_REJECTED")?;
+    }
+    let good = other.answer(&tried, &other.node.sign(&tried.title)).send().await?;
+    seen.note(&good, "RATE_LIMITED")
+}
+
+async fn with_a_session(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let owner = Owner::new(stack)?;
+    let tokens = owner.sign_in().await?;
+    let with = |token: &str| owner.node_info(&Tokens { access: token.to_owned(), ..tokens.clone() });
+    seen.note(&with("").send().await?, "UNAUTHENTICATED")?;
+    seen.note(&with(&tokens.access.replace('.', "..")).send().await?, "UNAUTHENTICATED")?;
+    seen.note(&with(&expired(stack, &tokens.access)?).send().await?, "TOKEN_EXPIRED")?;
+    seen.note(&with(&tokens.access).send().await?, "NOT_FOUND")?;
+
+    let admin = stack.admin().await?;
+    admin.batch_execute("UPDATE sessions SET node_auth_at = node_auth_at - interval '901 seconds'").await?;
+    seen.note(&owner.register(&tokens).send().await?, "STEP_UP_REQUIRED")?;
+    admin.batch_execute("UPDATE sessions SET revoked_at = created_at").await?;
+    seen.note(&with(&tokens.access).send().await?, "UNAUTHENTICATED")
+}
+
+async fn with_keys_and_names_of_others(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let (owner, other) = (Owner::new(stack)?, Owner::new(stack)?);
+    let (tokens, others) = (owner.sign_in().await?, other.sign_in().await?);
+    other.register(&others).ok().await?;
+    let register = |changed: &[(&str, Value)]| {
+        let mut body = owner.registration();
+        changed.iter().for_each(|(field, value)| body[*field] = value.clone());
+        stack.client.post("/v1/nodes", &body).bearer(&tokens.access).send()
+    };
+    seen.note(&register(&[("did", json!(new_did()))]).await?, "FORBIDDEN")?;
+    seen.note(&register(&[("did", json!(other.did))]).await?, "DID_ALREADY_BOUND")?;
+    seen.note(&register(&[("lightning_pubkey", json!(other.node.pubkey))]).await?, "NODE_ALREADY_BOUND")?;
+    let place = other.registration();
+    let place = ["node_id", "caddy_endpoint"].map(|field| (field, place[field].clone()));
+    seen.note(&register(&place).await?, "CONFLICT")?;
+    seen.note(
+        &register(&[("admin_macaroon", json!(owner.node.admin_macaroon))]).await?,
+        "VALIDATION_FAILED",
+    )?;
+    seen.note(
+        &register(&[("caddy_endpoint", json!("https://169.254.169.254/"))]).await?,
+        "VALIDATION_FAILED",
+    )?;
+    seen.note(&other.node_info(&tokens).send().await?, "NOT_FOUND")?;
+    let third = stack.sandbox.nodes().create("third", NodeOptions::default())?;
+    let stranger = Owner { did: new_did(), ..owner.clone() };
+    seen.note(&stranger.ask_to_rebind(&tokens, &third).send().await?, "FORBIDDEN")
+}
+
+async fn with_an_idempotency_key(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let owner = Owner::new(stack)?;
+    let tokens = owner.sign_in().await?;
+    let register = |key: &str| owner.register(&tokens).header("idempotency-key", key);
+    let first = register("one").send().await?;
+    let second = register("one").send().await?;
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!((first.body, second.header("idempotent-replayed")), (second.body.clone(), "true"));
+    let mut other = owner.registration();
+    other["node_id"] = json!("another");
+    let reused = stack.client.post("/v1/nodes", &other).bearer(&tokens.access);
+    seen.note(&reused.header("idempotency-key", "one").send().await?, "IDEMPOTENCY_KEY_REUSED")?;
+
+    let mut admin = stack.admin().await?;
+    let twin = admin.transaction().await?;
+    twin.batch_execute(
+        "INSERT INTO idempotency_keys (user_id, route, key, fingerprint, created_at, expires_at)
+         SELECT user_id, route, 'two', fingerprint, created_at, expires_at FROM idempotency_keys",
+    )
+    .await?;
+    seen.note(&register("two").send().await?, "IDEMPOTENCY_IN_PROGRESS")?;
+    twin.rollback().await?;
+    assert_eq!(register("two").send().await?.status, 200);
+    Ok(())
+}
+
+async fn when_we_fail(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let owner = Owner::new(stack)?;
+    let mut admin = stack.admin().await?;
+    let locked = admin.transaction().await?;
+    locked.batch_execute("LOCK TABLE challenges IN ACCESS EXCLUSIVE MODE").await?;
+    seen.note(&owner.ask("qrcode_login").send().await?, "UNAVAILABLE")?;
+    locked.rollback().await?;
+    admin.batch_execute("ALTER TABLE challenges RENAME TO mislaid").await?;
+    let answer = owner.ask("qrcode_login").send().await?;
+    seen.note(&answer, "INTERNAL")?;
+    let told = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(!told.contains("challenges") && !told.contains("relation"), "{told}");
+    admin.batch_execute("ALTER TABLE mislaid RENAME TO challenges").await?;
+    owner.ask("qrcode_login").ok().await?;
+    Ok(())
+}
+
+/// The same token as it would be an hour after its time, signed with the real key.
+fn expired(stack: &Stack, token: &str) -> Result<String> {
+    let secret = stack.sandbox.secrets().get("satchel/signing").unwrap_or_default();
+    let secret: Value = serde_json::from_str(&secret)?;
+    let key = &secret["keys"][0];
+    let key = EncodingKey::from_rsa_pem(key["private_key"].as_str().unwrap_or_default().as_bytes())?;
+    let header = jsonwebtoken::decode_header(token)?;
+    let mut claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)?.claims;
+    for time in ["iat", "nbf", "exp"] {
+        claims[time] = json!(claims[time].as_i64().unwrap_or_default() - 2 * 3_600);
+    }
+    let header = Header { typ: Some("at+jwt".to_owned()), kid: header.kid, ..Header::new(Algorithm::RS256) };
+    Ok(jsonwebtoken::encode(&header, &claims, &key)?)
+}

@@ -1,0 +1,44 @@
+//! A process that dies under a request.
+
+use std::time::Duration;
+
+use e2e::{Owner, Result, Stack, StackOptions, form};
+
+#[tokio::test]
+async fn a_function_killed_while_it_serves_leaves_its_caller_an_answer_and_the_next_one_a_service()
+-> Result<()> {
+    let stack = Stack::start_with(StackOptions { max_processes: 1, ..StackOptions::default() }).await?;
+    let owner = Owner::new(&stack)?;
+    let mut admin = stack.admin().await?;
+
+    let holding = admin.transaction().await?;
+    holding.batch_execute("LOCK TABLE challenges IN ACCESS EXCLUSIVE MODE").await?;
+    let serving = tokio::spawn(owner.ask("qrcode_login").send());
+    wait_until_somebody_waits(&stack).await?;
+    let killed = stack.gateway.kill("create_challenge").await?;
+    let answer = serving.await??;
+    holding.rollback().await?;
+
+    assert_eq!(form_of(&answer)?, "INTERNAL");
+    assert_eq!(answer.header("x-gateway-error"), "function-died");
+    assert_eq!(stack.db.count("SELECT count(*) FROM challenges").await?, 0);
+    owner.sign_in().await?;
+    assert!(!stack.gateway.process_ids("create_challenge").contains(&killed));
+    stack.stop().await
+}
+
+/// It comes from the gateway, which says nothing about caches.
+fn form_of(answer: &e2e::Answer) -> Result<String> {
+    let mut answer = answer.clone();
+    answer.headers.entry("cache-control").or_insert("no-store".parse()?);
+    form::error_code(&answer)
+}
+
+async fn wait_until_somebody_waits(stack: &Stack) -> Result<()> {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while stack.db.count(waiting).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
