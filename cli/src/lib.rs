@@ -51,5 +51,6 @@ pub async fn run(cli: Cli) -> Result<String> {
 
 /// An error and what caused it, for a terminal.
 pub fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = format!("{error:#}").replace(char::is_control, " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

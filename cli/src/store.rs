@@ -1,7 +1,6 @@
 use std::error::Error;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::iter::successors;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use serde::de::DeserializeOwned;
 use shared::config::Config;
 use shared::db::roles::Role;
 use shared::db::{Credentials, Database};
-use shared::secrets::Manager;
+use shared::secrets::{Manager, causes};
 
 const NOT_FOUND: &str = "ResourceNotFoundException";
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
@@ -190,12 +189,9 @@ impl Store {
     where
         SdkError<E, R>: ProvideErrorMetadata + Error + 'static,
     {
-        // Never with `{:?}`: an answer that could not be read is in it, and the secret in the answer.
-        let reason = if let Some(code) = error.code() {
-            format!("{code}: {}", error.message().unwrap_or_default())
-        } else {
-            let causes = successors(Some(error as &dyn Error), |&error| error.source());
-            causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        let reason = match error.code() {
+            Some(code) => format!("{code}: {}", error.message().unwrap_or_default()),
+            None => causes(error),
         };
         anyhow!("secret {}: {reason}", self.name(secret))
     }

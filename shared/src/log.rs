@@ -1,6 +1,8 @@
 //! Structured logs: one JSON object a line. What is never logged: bodies, tokens, signatures, macaroons,
 //! and any [`crate::crypto::Secret`].
 
+use std::error::Error;
+
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -28,6 +30,18 @@ pub fn start(level: Option<&str>) {
     if started.is_err() {
         tracing::debug!("logging was started already");
     }
+}
+
+/// An error and what caused it, outermost first.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn is_ours(event: &Metadata<'_>) -> bool {

@@ -91,11 +91,11 @@ pub fn digest() -> String {
 pub async fn run(client: &mut Client, now: OffsetDateTime) -> Result<Vec<&'static str>, MigrationError> {
     client.query_typed("SELECT pg_advisory_lock($1)", &[(&LOCK, Type::INT8)]).await.map_err(DbError::from)?;
     let outcome = run_locked(client, now).await;
-    client
-        .query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)])
-        .await
-        .map_err(DbError::from)?;
-    outcome
+    let unlocked = client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)]).await;
+    // A step that broke the connection is what went wrong, not the lock that went with it.
+    let applied = outcome?;
+    unlocked.map_err(DbError::from)?;
+    Ok(applied)
 }
 
 async fn run_locked(client: &mut Client, now: OffsetDateTime) -> Result<Vec<&'static str>, MigrationError> {

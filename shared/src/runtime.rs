@@ -59,9 +59,13 @@ pub async fn run_job<D, R: Serialize>(
                 Ok(report) => {
                     tracing::info!(target: "job", function = name, report = %serde_json::to_string(report)?);
                 }
-                Err(error) => tracing::error!(target: "job", function = name, error = %error),
+                Err(error) => {
+                    let causes = log::causes(error.as_ref());
+                    tracing::error!(target: "job", function = name, error = causes);
+                }
             }
-            done
+            // The message is all that whoever invoked it sees.
+            done.map_err(|error| Error::from(log::causes(error.as_ref())))
         }
     }))
     .await

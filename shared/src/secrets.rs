@@ -3,13 +3,14 @@
 //! A document holds what is current and what was current before, so a value that was rotated away stays
 //! good for as long as some function may still hold it.
 
+use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Region, timeout::TimeoutConfig};
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use serde::de::DeserializeOwned;
 use time::{Duration, OffsetDateTime};
@@ -38,7 +39,7 @@ impl fmt::Display for SecretError {
     }
 }
 
-impl std::error::Error for SecretError {}
+impl Error for SecretError {}
 
 /// A client of Secrets Manager. Credentials come from the environment of the function, which Lambda
 /// replaces together with the process, so nothing here needs to refresh them.
@@ -80,13 +81,16 @@ impl Manager {
             Some(refusal) if refusal.meta().code() == Some("AccessDeniedException") => {
                 invalid("may not be read by this function")
             }
-            _ => SecretError::Unavailable {
-                id: id.to_owned(),
-                source: DisplayErrorContext(&error).to_string(),
-            },
+            _ => SecretError::Unavailable { id: id.to_owned(), source: causes(&error) },
         })?;
         answer.secret_string.ok_or_else(|| invalid("has no text value"))
     }
+}
+
+/// An error of the SDK and what caused it. Not as `DisplayErrorContext` has it: that ends in the whole answer when
+/// it could not be read, and the secret stands in the answer.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 type Parse<T> = fn(&str) -> Result<T, String>;

@@ -164,15 +164,17 @@ impl TryFrom<&Row> for PublicKey {
     fn try_from(row: &Row) -> Result<Self, DbError> {
         let value: Value = row.get("jwk");
         let unusable = |_| DbError::Other("signing_keys holds a key that cannot be used".into());
-        let jwk: Jwk = serde_json::from_value(value.clone())
-            .map_err(|_| DbError::Other("signing_keys holds what is not a JWK".into()))?;
+        let no_jwk = |_| DbError::Other("signing_keys holds what is not a JWK".into());
+        let jwk: Jwk = serde_json::from_value(value).map_err(no_jwk)?;
+        // The type knows no private member: were one stored, it would end here.
+        let public = serde_json::to_value(&jwk).map_err(no_jwk)?;
         let key = DecodingKey::from_jwk(&jwk).map_err(unusable)?;
         let elliptic = matches!(jwk.algorithm, jsonwebtoken::jwk::AlgorithmParameters::EllipticCurve(_));
         Ok(Self {
             kid: row.get("kid"),
             algorithm: if elliptic { Algorithm::ES256 } else { Algorithm::RS256 },
             key,
-            jwk: value,
+            jwk: public,
             sign_at: row.get("sign_at"),
         })
     }

@@ -1,5 +1,6 @@
 use std::fs;
 
+use serde_json::Value;
 use shared::audit::{AuditDocument, AuditKey};
 use shared::crypto::Secret;
 use shared::db::roles::Role;
@@ -16,6 +17,10 @@ const PUBKEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b
 async fn own_cluster(name: &str) -> Result<Server> {
     let options = StartOptions::for_tests(name);
     tokio::task::spawn_blocking(move || Server::start(options)).await?
+}
+
+fn password(secret: &Value) -> Secret<String> {
+    Secret::new(secret["password"].as_str().unwrap_or_default().to_owned())
 }
 
 async fn stop(server: Server) -> Result<()> {
@@ -41,8 +46,7 @@ async fn a_deployment_from_nothing_runs_on_what_the_tool_made() -> Result<()> {
     assert!(said.contains("0 rows in 0 chains"), "{said}");
     for role in Role::ALL {
         let secret = document(&sandbox, &format!("satchel/database/{}", role.short_name()))?;
-        let password = Secret::new(secret["password"].as_str().unwrap_or_default().to_owned());
-        let url = deployment::sibling(&admin, "fresh", Some((role.name(), &password)))?;
+        let url = deployment::sibling(&admin, "fresh", Some((role.name(), &password(&secret))))?;
         deployment::connect(&url).await?;
     }
     stop(server).await
@@ -52,7 +56,7 @@ async fn a_deployment_from_nothing_runs_on_what_the_tool_made() -> Result<()> {
 async fn a_world_wired_with_the_files_signs_in() -> Result<()> {
     let server = own_cluster("cli-files").await?;
     let (admin, port) = (server.admin_url(), server.port().to_string());
-    let world = World::start_on(TestDb::create_at(&admin).await?).await?;
+    let mut world = World::start_on(TestDb::create_at(&admin).await?).await?;
     world.advance(today() - world.now());
     let home = tempfile::tempdir()?;
     let out = home.path().join("secrets");
@@ -65,6 +69,10 @@ async fn a_world_wired_with_the_files_signs_in() -> Result<()> {
     for name in NAMES {
         let file = fs::read_to_string(out.join(format!("{}.json", name.replace('/', "-"))))?;
         world.sandbox.secrets().put(&format!("satchel/{name}"), &file);
+    }
+    for role in Role::ALL {
+        let secret = document(&world.sandbox, &format!("satchel/database/{}", role.short_name()))?;
+        world.db.passwords.insert(role, password(&secret));
     }
     let signed_in = world.sign_in(DID, PUBKEY).await?;
     assert!(signed_in.access_token.split('.').count() == 3);

@@ -76,7 +76,7 @@ impl Ran {
     pub fn refused(self) -> String {
         assert!(self.code == Some(1) && self.stdout.is_empty(), "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
-        println!("{}", self.stderr);        assert!(self.stderr.starts_with("satchel: "), "{self:?}");
+        assert!(self.stderr.starts_with("satchel: "), "{self:?}");
         self.stderr
     }
 }

@@ -27,7 +27,7 @@ impl Script {
         let nothing = "NULL";
         Ok(Self(vec![
             fill("count", &[KEYS, WINDOW])?,
-            "BEGIN".into(),
+            "START TRANSACTION".into(),
             fill(
                 "create",
                 &[
@@ -49,7 +49,7 @@ impl Script {
         Ok(Self(vec![
             fill("count", &[KEYS, WINDOW])?,
             fill("find", &[ID, DID, "now()"])?,
-            "BEGIN".into(),
+            "START TRANSACTION".into(),
             fill("confirm", &[ID, DID, "now()", "10"])?,
             fill("login", &[USER, "now()"])?,
             fill(

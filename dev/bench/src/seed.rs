@@ -3,7 +3,7 @@
 //! Everything follows from two numbers, so that the `pgbench` script can name the same rows: the account is
 //! `n % ACCOUNTS`, and ids and DIDs are the decimal digits of their number.
 
-use crate::world::World;
+use crate::world::{DOMAIN, World};
 use anyhow::Result;
 use bytes::Bytes;
 use data_encoding::Specification;
@@ -67,7 +67,7 @@ pub async fn answers(world: &World, numbers: Range<u64>) -> Result<Vec<Bytes>> {
             issued_at: now,
             lifetime: LIFETIME,
         };
-        let title = challenge.text("login.example.com");
+        let title = challenge.text(DOMAIN);
         let body = json!({ "did": named, "challenge_id": challenge.id, "signature": sign(account, &title)? });
         rows.push(json!({ "id": challenge.id, "did": named, "title": title }));
         events.push(event(&template, n, &body)?);
@@ -91,7 +91,7 @@ pub async fn unsigned(world: &World, numbers: Range<u64>) -> Result<()> {
         issued_at: Clock::system().now(),
         lifetime: LIFETIME,
     }
-    .text("login.example.com");
+    .text(DOMAIN);
     let sql = format!(
         "INSERT INTO challenges (id, did, challenge_type, title, issued_at, expires_at)
          SELECT lpad(n::text, 32, '0')::uuid, 'did:mnemonic:' || lpad((n % {ACCOUNTS})::text, 16, '0'),

@@ -21,6 +21,9 @@ pub struct Options {
     /// Small counts: whether it runs, not how fast
     #[arg(long)]
     quick: bool,
+    /// Measure the binaries as they were last built
+    #[arg(long)]
+    as_built: bool,
     /// Put the numbers into docs/measurements.md
     #[arg(long)]
     record: bool,
@@ -69,8 +72,10 @@ impl Numbers {
 pub async fn run(options: &Options) -> Result<()> {
     let counts = if options.quick { Counts::QUICK } else { Counts::FULL };
     let mut report = Report::default();
-    say("building the functions, the function that does nothing, and the bare programs");
-    binaries::build().await?;
+    if !options.as_built {
+        say("building the functions, the function that does nothing, and the bare programs");
+        binaries::build().await?;
+    }
     say("installing the peers");
     peers::install().await?;
     say("starting Postgres (fsync on) and the sandbox");

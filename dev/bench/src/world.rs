@@ -14,6 +14,9 @@ use testing::postgres::{Durability, Server, StartOptions};
 use testing::{TestDb, world};
 use tokio_postgres::Client;
 
+/// What stands in the texts to sign.
+pub const DOMAIN: &str = "login.example.com";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
     Rust,
@@ -49,7 +52,9 @@ impl World {
         let server = tokio::task::spawn_blocking(|| Server::start(options)).await??;
         let db = TestDb::create_at(&server.admin_url()).await?;
         let sandbox = Sandbox::start(SandboxOptions::default()).await?;
-        let template = Template::load(&world::root().join("template.yaml"), &BTreeMap::new())?;
+        let parameters = [("AppDomain", DOMAIN), ("IssuerUrl", "https://api.example.com")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let template = Template::load(world::root().join("template.yaml"), &parameters.into())?;
         let admin = db.admin().await?;
         let backend: i32 = admin.query_typed_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         let postmaster = machine::parent_of(backend.cast_unsigned()).context("the server has no process here")?;

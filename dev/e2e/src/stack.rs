@@ -1,6 +1,6 @@
 //! A database, the sandbox, and every built function behind one port.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use gateway::{Gateway, GatewayOptions, Template};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sandbox::{Sandbox, SandboxOptions};
@@ -47,7 +47,7 @@ pub struct Stack {
     pub cluster: Option<Server>,
     pub client: Client,
     pub log: Log,
-    functions: Vec<String>,
+    functions: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Stack {
@@ -75,9 +75,13 @@ impl Stack {
         }
         let log = Log::default();
         let template = template()?;
-        let functions = template.functions.iter().map(|function| function.name.clone()).collect();
         let mut environment = deployment::local_environment(sandbox.base_url());
         environment.extend(changed);
+        let mut functions = BTreeMap::new();
+        for function in &template.functions {
+            let own = function.environment.iter().chain(&environment).map(|(k, v)| (k.clone(), v.clone()));
+            functions.insert(function.name.clone(), own.collect());
+        }
         let max_processes = if max_processes == 0 { 2 } else { max_processes };
         let source_ip_from_header = Some(ADDRESS_HEADER.to_owned());
         let options = GatewayOptions {
@@ -97,14 +101,26 @@ impl Stack {
         self.db.admin().await
     }
 
+    /// What a function of this stack finds in its environment.
+    pub fn environment(&self, function: &str) -> Result<&BTreeMap<String, String>> {
+        self.functions.get(function).with_context(|| format!("{function} is not in template.yaml"))
+    }
+
+    /// Ends every connection of a function from Postgres' side; returns when they have ended.
+    pub async fn cut_connections(&self) -> Result<()> {
+        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                   WHERE datname = current_database() AND usename LIKE 'satchel%'";
+        Ok(self.admin().await?.batch_execute(end).await?)
+    }
+
     /// Every process of every function.
     pub fn process_ids(&self) -> BTreeSet<u32> {
-        self.functions.iter().flat_map(|name| self.gateway.process_ids(name)).collect()
+        self.functions.keys().flat_map(|name| self.gateway.process_ids(name)).collect()
     }
 
     /// Ends every process; what is asked next is a cold start.
     pub async fn kill_all(&self) -> Result<()> {
-        for function in &self.functions {
+        for function in self.functions.keys() {
             while !self.gateway.process_ids(function).is_empty() {
                 self.gateway.kill(function).await?;
             }

@@ -14,6 +14,7 @@ use shared::account::{self, IdentityKind};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::Db;
+use shared::db::roles::Role;
 use shared::fresh::{self, SigningAlgorithm};
 use shared::lightning::{Did, Pubkey};
 use shared::random::Random;
@@ -132,8 +133,20 @@ impl World {
     pub async fn sign_in(&self, did: &str, pubkey: &str) -> anyhow::Result<SignedIn> {
         let did: Did = did.parse()?;
         let pubkey: Pubkey = pubkey.parse()?;
+        let user_id = Random::system().id(self.now());
+        let client = self.db.connect(Role::Auth).await?;
+        let created = account::create(&client, user_id, &did, pubkey, self.now()).await;
+        created.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        self.open_session(user_id, did, pubkey).await
+    }
+
+    /// Another session of an account that is there.
+    pub async fn sign_in_again(&self, user: &SignedIn, pubkey: &str) -> anyhow::Result<SignedIn> {
+        self.open_session(user.user_id, user.did, pubkey.parse()?).await
+    }
+
+    async fn open_session(&self, user_id: Uuid, did: Did, pubkey: Pubkey) -> anyhow::Result<SignedIn> {
         let (now, random) = (self.now(), Random::system());
-        let user_id = random.id(now);
         let (db, issuer, sessions) = self
             .wire("verify_lightning_signature", |config| {
                 (Db::wire(config), TokenIssuer::wire(config), Sessions::wire(config))
@@ -141,7 +154,6 @@ impl World {
             .await?;
         let connection = db.connection().await?;
         let client = connection.client();
-        account::create(client, user_id, &did, pubkey, now).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let session = NewSession {
             id: random.id(now),
             user_id,

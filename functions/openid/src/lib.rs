@@ -24,8 +24,7 @@ impl Deps {
 }
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
-    let reply = if request.path.ends_with("jwks.json") { key_set(deps).await? } else { configuration(deps) };
-    Ok(reply.with_header(header::CACHE_CONTROL, CACHE))
+    if request.path.ends_with("jwks.json") { key_set(deps).await } else { Ok(configuration(deps)) }
 }
 
 fn configuration(deps: &Deps) -> Reply {
@@ -37,11 +36,14 @@ fn configuration(deps: &Deps) -> Reply {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
     }))
+    .with_header(header::CACHE_CONTROL, CACHE)
 }
 
 async fn key_set(deps: &Deps) -> Result<Reply, ApiError> {
     let connection = deps.db.connection().await?;
     let keys = signing_key::published(connection.client(), deps.clock.now()).await?;
     let keys: Vec<_> = keys.into_iter().map(|key| key.jwk).collect();
-    Ok(Reply::ok(&json!({ "keys": keys })))
+    let reply = Reply::ok(&json!({ "keys": keys }));
+    // The first sign-in publishes the first key: a copy kept since before would refuse that user's token.
+    Ok(if keys.is_empty() { reply } else { reply.with_header(header::CACHE_CONTROL, CACHE) })
 }

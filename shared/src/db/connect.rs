@@ -72,9 +72,16 @@ impl TryFrom<Credentials> for Database {
 fn trust(ca_pem: Option<&str>) -> Result<MakeRustlsConnect, &'static str> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for certificate in CertificateDer::pem_slice_iter(ca_pem.unwrap_or_default().as_bytes()) {
-        let certificate = certificate.map_err(|_| "has a ca_pem that is not PEM")?;
-        roots.add(certificate).map_err(|_| "has a ca_pem that holds no usable certificate")?;
+    if let Some(ca_pem) = ca_pem {
+        let unusable = "has a ca_pem that holds no usable certificate";
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+            let certificate = certificate.map_err(|_| "has a ca_pem that is not PEM")?;
+            roots.add(certificate).map_err(|_| unusable)?;
+        }
+        if roots.len() == before {
+            return Err(unusable);
+        }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)

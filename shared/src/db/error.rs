@@ -33,8 +33,8 @@ impl DbError {
 impl From<tokio_postgres::Error> for DbError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(answer) = error.as_db_error() else {
-            return if error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>())
-            {
+            let broken = error.source().is_some_and(<dyn Error>::is::<std::io::Error>);
+            return if error.is_closed() || broken {
                 Self::unavailable(error)
             } else {
                 Self::Other(error.into())

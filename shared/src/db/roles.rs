@@ -1,5 +1,6 @@
 //! The four roles, made once per cluster by whoever administers it, and the database they share.
 
+use postgres_protocol::password::scram_sha_256;
 use tokio_postgres::Client;
 
 use super::DbError;
@@ -58,7 +59,7 @@ pub async fn create(admin: &Client, role: Role, password: &Secret<String>) -> Re
                  CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
              EXCEPTION WHEN duplicate_object THEN NULL;
              END $$;
-             ALTER ROLE {name} PASSWORD {quoted};"
+             ALTER ROLE {name} PASSWORD '{verifier}';"
         ))
         .await?;
     if role != Role::Owner {

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{ErrorCode, HeaderName, HeaderValue, Reply, header};
+use crate::log;
 
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -76,16 +77,7 @@ impl ApiError {
 
     /// The causes, outermost first, for the log.
     pub fn causes(&self) -> Option<String> {
-        let mut cause: Option<&dyn Error> = Some(self.source.as_deref()?);
-        let mut text = String::new();
-        while let Some(error) = cause {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Some(text)
+        Some(log::causes(self.source.as_deref()?))
     }
 
     pub fn into_reply(self, request_id: &str, now: OffsetDateTime) -> Reply {

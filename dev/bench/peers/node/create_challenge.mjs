@@ -16,7 +16,7 @@ async function answer(event, now) {
 
   const issued = Math.floor(now / 1000);
   const expiresAt = new Date(now + lifetime * 1000).toISOString();
-  await plain("BEGIN");
+  await plain("START TRANSACTION");
   let id;
   let title;
   try {

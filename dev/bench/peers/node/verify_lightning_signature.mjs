@@ -127,7 +127,7 @@ async function answer(event, now) {
   const signer = recover(challenge.title, body.signature);
   if (!signIn.has(challenge.challenge_type) || challenge.account_pubkey !== signer) throw rejected("another key");
 
-  await plain("BEGIN");
+  await plain("START TRANSACTION");
   let data;
   try {
     const spent = await query("confirm", [challenge.id, did, at, maxWrongAnswers]);

@@ -22,7 +22,7 @@ async def answer(event, now_us):
     issued_at = moment(now_us)
     expires_at = issued_at + timedelta(seconds=LIFETIME)
     issued = now_us // 1_000_000
-    await db.execute("BEGIN")
+    await db.execute("START TRANSACTION")
     try:
         challenge_id = new_id(now_us)
         title = (

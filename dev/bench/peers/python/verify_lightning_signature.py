@@ -105,7 +105,7 @@ async def answer(event, now_us):
         raise Refused(401, "SIGNATURE_REJECTED", "another key")
     user_id = challenge["account_id"]
 
-    await db.execute("BEGIN")
+    await db.execute("START TRANSACTION")
     try:
         spent = await db.execute(SQL["confirm"], challenge_id, did, now, MAX_WRONG_ANSWERS)
         if spent != "UPDATE 1":

@@ -123,7 +123,9 @@ async fn with_keys_and_names_of_others(stack: &Stack, seen: &mut Seen) -> Result
     other.register(&others).ok().await?;
     let register = |changed: &[(&str, Value)]| {
         let mut body = owner.registration();
-        changed.iter().for_each(|(field, value)| body[*field] = value.clone());
+        for (field, value) in changed {
+            body[*field] = value.clone();
+        }
         stack.client.post("/v1/nodes", &body).bearer(&tokens.access).send()
     };
     seen.note(&register(&[("did", json!(new_did()))]).await?, "FORBIDDEN")?;

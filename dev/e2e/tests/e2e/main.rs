@@ -10,3 +10,4 @@ mod request_ids;
 mod restarts;
 mod secrets;
 mod sign_in;
+mod watch;

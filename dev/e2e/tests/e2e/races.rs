@@ -35,3 +35,21 @@ async fn two_hundred_valid_answers_at_once_to_one_challenge_open_one_session() -
     assert!(stack.gateway.process_ids("verify_lightning_signature").len() > 1, "one process is no race");
     stack.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_sign_ins_of_a_deployment_all_succeed_at_once() -> Result<()> {
+    for _ in 0..if e2e::full() { 20 } else { 3 } {
+        let stack = Stack::start_with(StackOptions { max_processes: 4, ..StackOptions::default() }).await?;
+        let mut running = JoinSet::new();
+        for _ in 0..12 {
+            let owner = Owner::new(&stack)?;
+            running.spawn(async move { owner.sign_in().await });
+        }
+        while let Some(signed_in) = running.join_next().await {
+            signed_in??;
+        }
+        assert_eq!(stack.db.count("SELECT count(*) FROM signing_keys").await?, 1);
+        stack.stop().await?;
+    }
+    Ok(())
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use e2e::{Answer, Owner, Result, Stack, StackOptions, form};
 use sandbox::{Misbehaviour, Route, Service, When};
 use shared::crypto::Secret;
-use shared::db::roles::{self, Role};
+use shared::db::roles::Role;
 use shared::fresh;
 use shared::random::Random;
 use testing::postgres::{Server, StartOptions};
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 #[tokio::test]
 async fn a_cold_start_without_secrets_manager_answers_503_and_works_once_it_is_back() -> Result<()> {
     let stack = Stack::start().await?;
-    let stalls = Misbehaviour::stall(Duration::from_secs(60));
+    let stalls = Misbehaviour::stall(Duration::from_mins(1));
     for way in [Some(stalls), None] {
         match way.clone() {
             None => stack.sandbox.faults().down(Service::SecretsManager),
@@ -33,7 +33,7 @@ async fn a_cold_start_without_secrets_manager_answers_503_and_works_once_it_is_b
             stack.client.get("/v1/health").send(),
         );
         for answer in [asked?, signed?, health?] {
-            assert_unavailable(&answer, &way)?;
+            assert_unavailable(&answer, way.as_ref())?;
         }
         let nothing_needed = stack.client.get("/.well-known/openid-configuration").send().await?;
         assert_eq!(nothing_needed.status, 200, "{nothing_needed}");
@@ -81,8 +81,9 @@ async fn a_database_password_is_rotated_without_one_refused_call() -> Result<()>
         tokio::time::sleep(Duration::from_millis(300)).await;
         for role in [Role::Auth, Role::Api] {
             let password: Secret<String> = fresh::password(&random);
-            roles::create(&admin, role, &password).await?;
             let document = fresh::database(&address, role, &password).to_string();
+            let change = format!("ALTER ROLE {} PASSWORD '{}'", role.name(), password.expose());
+            admin.batch_execute(&change).await?;
             stack.sandbox.secrets().put(&format!("satchel/database/{}", role.short_name()), &document);
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -94,11 +95,7 @@ async fn a_database_password_is_rotated_without_one_refused_call() -> Result<()>
         assert!(calls > 10, "{calls} calls are no load");
 
         // Until a connection is lost the password is not asked for; then the kept copy is the old one.
-        admin
-            .batch_execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'satchel%'",
-            )
-            .await?;
+        stack.cut_connections().await?;
         let owner = Owner::new(&stack)?;
         let tokens = owner.sign_in().await?;
         owner.register(&tokens).ok().await?;
@@ -127,7 +124,7 @@ fn a_sign_in(owner: &Owner) -> serde_json::Value {
     serde_json::json!({"did": owner.did, "challenge_id": id, "signature": "y".repeat(104)})
 }
 
-fn assert_unavailable(answer: &Answer, way: &Option<Misbehaviour>) -> Result<()> {
+fn assert_unavailable(answer: &Answer, way: Option<&Misbehaviour>) -> Result<()> {
     assert_eq!(form::error_code(answer)?, "UNAVAILABLE", "{way:?}: {answer}");
     assert_eq!(answer.header("x-gateway-error"), "", "the function itself says so: {way:?}");
     assert!(answer.elapsed < Duration::from_secs(20), "{way:?}: {answer}");

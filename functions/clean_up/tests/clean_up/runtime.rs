@@ -1,0 +1,137 @@
+//! The real binary, and what it stands on going away.
+
+use std::time::Duration;
+
+use sandbox::Service;
+use serde_json::{Value, json};
+use testing::binary::{self, RuntimeApi};
+use testing::{Result, World, deployment, request};
+
+use super::{NAME, NOTHING, clean, put_challenges, run_sql, wire};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_clean_up");
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
+/// Shorter than the first retry waits.
+const A_MOMENT: Duration = Duration::from_millis(500);
+
+fn event() -> Result<Value> {
+    Ok(serde_json::from_str(&request::event_text(NAME)?)?)
+}
+
+/// The report of one invocation.
+async fn report(api: &RuntimeApi) -> Result<Value> {
+    let invocation = api.invoke(&event()?).await?;
+    assert!(!invocation.is_error, "{:?}\n{:#?}", invocation.payload, api.logs());
+    invocation.json()
+}
+
+/// Lets nobody connect to the database, or everybody again.
+async fn allow_connections(world: &World, allowed: bool) -> Result<()> {
+    let elsewhere = deployment::sibling(&world.db.admin_database_url()?, "postgres", None)?;
+    let admin = deployment::connect(&elsewhere).await?;
+    Ok(admin.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", world.db.name)).await?)
+}
+
+#[tokio::test]
+async fn the_binary_answers_its_event_with_the_report_and_logs_it() -> Result<()> {
+    let world = World::start().await?;
+    world.catch_up();
+    put_challenges(&world, &["25 hours", "-5 minutes"]).await?;
+    let api = world.binary(BINARY, NAME).await?;
+
+    assert_eq!(report(&api).await?, json!({ "challenges": 2, "rate_limits": 0, "idempotency_keys": 0 }));
+    assert_eq!(report(&api).await?, json!({ "challenges": 0, "rate_limits": 0, "idempotency_keys": 0 }));
+
+    let line: Value = serde_json::from_str(&api.wait_for_log(r#"\"challenges\":2"#, LOGGED_WITHIN).await?)?;
+    assert_eq!((&line["level"], &line["target"], &line["function"]), (&json!("INFO"), &json!("job"), &json!(NAME)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<()> {
+    let world = World::start().await?;
+    let bare = binary::bare_environment(&world, &[]);
+    binary::refuses_to_start(BINARY, &bare, &["DATABASE_SECRET is missing"], &[]).await?;
+
+    world.sandbox.secrets().put("satchel/weak", r#"{"password":"canary-7"}"#);
+    let weak = [("DATABASE_SECRET", "satchel/weak"), ("DATABASE_POOL_SIZE", "canary")];
+    let problems = [
+        "DATABASE_SECRET: secret satchel/weak is not the document expected",
+        "DATABASE_POOL_SIZE is not a number from 1 to 50",
+    ];
+    binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &weak), &problems, &["canary"]).await?;
+    let unknown = binary::bare_environment(&world, &[("DATABASE_SECRET", "satchel/none")]);
+    binary::refuses_to_start(BINARY, &unknown, &["DATABASE_SECRET: secret satchel/none does not exist"], &[]).await
+}
+
+#[tokio::test]
+async fn a_database_that_comes_back_within_seconds_is_waited_for() -> Result<()> {
+    let world = World::start().await?;
+    put_challenges(&world, &["25 hours"]).await?;
+    let deps = wire(&world).await?;
+    allow_connections(&world, false).await?;
+
+    let (report, back) = tokio::join!(clean(&deps), async {
+        tokio::time::sleep(A_MOMENT).await;
+        allow_connections(&world, true).await
+    });
+
+    back?;
+    assert_eq!(report?.challenges, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_binary_waits_for_its_database_and_says_so() -> Result<()> {
+    let world = World::start().await?;
+    let api = world.binary(BINARY, NAME).await?;
+    allow_connections(&world, false).await?;
+
+    let (report, back) = tokio::join!(report(&api), async {
+        tokio::time::sleep(A_MOMENT).await;
+        allow_connections(&world, true).await
+    });
+
+    back?;
+    assert_eq!(report?, json!(NOTHING));
+    let line: Value = serde_json::from_str(&api.wait_for_log("the database is away", LOGGED_WITHIN).await?)?;
+    assert_eq!((&line["level"], &line["wait_seconds"]), (&json!("WARN"), &json!(1)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_manager_away_at_the_start_is_waited_for_as_well() -> Result<()> {
+    let world = World::start().await?;
+    world.sandbox.faults().down(Service::SecretsManager);
+    let api = world.binary(BINARY, NAME).await?;
+
+    let (report, ()) = tokio::join!(report(&api), async {
+        tokio::time::sleep(A_MOMENT).await;
+        world.sandbox.faults().up(Service::SecretsManager);
+    });
+
+    assert_eq!(report?, json!(NOTHING));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_database_fails_the_invocation_at_once_and_tells_why() -> Result<()> {
+    let world = World::start().await?;
+    run_sql(&world, "REVOKE DELETE ON rate_limits FROM satchel_jobs").await?;
+    let api = world.binary(BINARY, NAME).await?;
+
+    let invocation = api.invoke(&event()?).await?;
+
+    assert!(invocation.is_error, "{invocation:?}");
+    assert!(invocation.elapsed < Duration::from_secs(1), "{:?}", invocation.elapsed);
+    let why = "permission denied for table rate_limits";
+    let message = invocation.json()?["errorMessage"].to_string();
+    assert!(message.contains(why), "{message}");
+    let line: Value = serde_json::from_str(&api.wait_for_log(why, LOGGED_WITHIN).await?)?;
+    assert_eq!((&line["level"], &line["target"], &line["function"]), (&json!("ERROR"), &json!("job"), &json!(NAME)));
+
+    // The process lives on.
+    run_sql(&world, "GRANT DELETE ON rate_limits TO satchel_jobs").await?;
+    assert_eq!(report(&api).await?, json!(NOTHING));
+    Ok(())
+}
