@@ -267,7 +267,7 @@ impl TokenVerifier {
         if at(claims.nbf)? > now + LEEWAY || at(claims.iat)? > now + LEEWAY {
             return Err(TokenError::Refused);
         }
-        if at(claims.exp)? + LEEWAY <= now {
+        if at(claims.exp)? <= now - LEEWAY {
             return Err(TokenError::Expired);
         }
         Ok(claims)

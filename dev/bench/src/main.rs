@@ -8,12 +8,14 @@
 //! - `same_work`   that every contender runs the same statements in the same order
 //! - `single`      one process: cold start, latency, CPU, memory
 //! - `throughput`  twenty processes at once, beside `pgbench` (`script`)
+//! - `profile`     one process at work, for a profiler to look at
 //! - `machine`     what Linux says about processes and load
 //! - `report`      the tables and the verdicts
 
 mod binaries;
 mod machine;
 mod peers;
+mod profile;
 mod report;
 mod same_work;
 mod script;
@@ -30,11 +32,14 @@ use clap::Parser;
 enum Benchmark {
     /// Create a challenge, verify a signature: beside a function that does nothing, Python, Node and pgbench
     Signin(signin::Options),
+    /// One function at work, for a profiler to look at
+    Profile(profile::Options),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Benchmark::parse() {
         Benchmark::Signin(options) => signin::run(&options).await,
+        Benchmark::Profile(options) => profile::run(&options).await,
     }
 }

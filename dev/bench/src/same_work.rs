@@ -1,13 +1,15 @@
 //! That everybody does the same work: Postgres writes down the statements of one warm request of each contender,
-//! and they must be those of `statements.json`, in order.
+//! and they must be those of `statements.json`, in order; and the audit chains they wrote must verify.
 
 use crate::peers::statement;
 use crate::seed;
 use crate::single::{invoke, start};
 use crate::world::{Runtime, World};
 use anyhow::{Context, Result, ensure};
+use shared::audit::{self, AuditDocument, AuditKey};
 use std::fs;
 use std::time::Duration;
+use testing::deployment::SECRET_PREFIX;
 
 const CREATE: &[&str] = &["count", "START TRANSACTION", "create", "COMMIT"];
 const VERIFY: &[&str] = &["count", "find", "START TRANSACTION", "confirm", "login", "session", "head", "audit", "COMMIT"];
@@ -41,6 +43,16 @@ pub async fn check(world: &World, first: u64) -> Result<()> {
         }
     }
     world.admin.batch_execute("ALTER ROLE satchel_auth RESET log_statement").await?;
+    same_chains(world).await
+}
+
+/// Rows that each contender linked to its account's chain with an HMAC of its own making.
+async fn same_chains(world: &World) -> Result<()> {
+    let document = world.sandbox.secrets().get(&format!("{SECRET_PREFIX}/audit")).context("no audit key")?;
+    let document: AuditDocument = serde_json::from_str(&document)?;
+    let key = AuditKey::try_from(document).map_err(anyhow::Error::msg)?;
+    let verified = audit::verify(&world.admin, &key).await?;
+    verified.map_err(|broken| anyhow::anyhow!("a contender writes another audit log: {broken}"))?;
     Ok(())
 }
 

@@ -94,7 +94,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let text = report.render(if options.quick { " --quick" } else { "" })?;
     println!("{text}");
     report.write(&text, options.record && !options.quick)?;
-    world.server.stop()
+    world.stop()
 }
 
 async fn cold_starts(

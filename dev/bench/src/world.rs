@@ -64,6 +64,12 @@ impl World {
         Ok(world)
     }
 
+    pub fn stop(self) -> Result<()> {
+        let Self { db, admin, server, .. } = self;
+        drop((admin, db));
+        server.stop()
+    }
+
     pub fn address(&self) -> Result<DatabaseAddress> {
         self.db.address()
     }

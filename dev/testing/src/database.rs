@@ -1,6 +1,7 @@
 //! A database of its own for each test, copied from one that was migrated once.
 
 use anyhow::Context;
+use data_encoding::HEXLOWER;
 use shared::clock::Clock;
 use shared::crypto::{Secret, sha256};
 use shared::db::roles::{self, Role};
@@ -99,7 +100,7 @@ async fn make_template(
 fn passwords(admin_url: &str) -> Passwords {
     let password = |role: Role| {
         let digest = sha256(format!("{admin_url}\n{}", role.name()).as_bytes());
-        Secret::new(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        Secret::new(HEXLOWER.encode(&digest))
     };
     Role::ALL.into_iter().map(|role| (role, password(role))).collect()
 }

@@ -154,7 +154,10 @@ impl Outcome {
         }
         let timestamp = self.text("/timestamp")?;
         OffsetDateTime::parse(timestamp, &Rfc3339).context("the timestamp is not RFC 3339")?;
-        anyhow::ensure!(timestamp.ends_with('Z') && timestamp.len() == 20, "{timestamp} is not in whole seconds");
+        anyhow::ensure!(
+            timestamp.ends_with('Z') && timestamp.len() == 20,
+            "{timestamp} is not in whole seconds"
+        );
         let content_type = self.header("content-type");
         anyhow::ensure!(content_type == Some("application/json"), "content-type is {content_type:?}");
         Ok(self.error())

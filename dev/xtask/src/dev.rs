@@ -2,7 +2,8 @@
 
 use crate::command;
 use crate::stack::{Addresses, Stack, StackOptions};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -17,6 +18,11 @@ pub struct Options {
 
 pub async fn run(options: Options) -> Result<ExitCode> {
     let Options { port, relaxed_limits } = options;
+    // Said now rather than when all is built.
+    drop(
+        TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("port {port}; --port takes another"))?,
+    );
     let start = Stack::start(StackOptions { port, relaxed_limits, run_schedules: true });
     let stack = tokio::select! {
         stack = start => stack?,

@@ -1,12 +1,20 @@
 //! `cargo lambda invoke` of every file in `events/`, the way the author of a function tries it.
 
 use crate::command::{self, program, workspace};
+use crate::stack::Stack;
 use crate::steps::Tally;
 use crate::tools;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// It may have to build the function first.
+const WATCH_ANSWERS_WITHIN: Duration = Duration::from_mins(10);
 
 /// The happy path needs rows that a fresh stack does not have. There the error has to be the one of the API.
 pub async fn every_event(api: &str) -> Result<Tally> {
@@ -31,6 +39,31 @@ pub async fn every_event(api: &str) -> Result<Tally> {
     }
     ensure!(tally.passed + tally.failed > 0, "events/ holds no event");
     Ok(tally)
+}
+
+/// One function under `cargo lambda watch`, for who develops that way. It is no gateway: docs of that crate say why.
+pub async fn under_watch(stack: &Stack) -> Result<Tally> {
+    let name = "create_challenge";
+    let cargo_lambda = tools::CARGO_LAMBDA.program("cargo-lambda").await?;
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    // Every interface is its default.
+    let at = ["-A", "127.0.0.1", "-P", port.as_str()];
+    let mut watch = program(&cargo_lambda, &["lambda", "watch", "--ignore-changes"]);
+    watch.args(at).envs(stack.environment(name)?).env("AWS_EC2_METADATA_DISABLED", "true");
+    let mut invoke = program(&cargo_lambda, &["lambda", "invoke"]);
+    invoke.args(at).args([name, "--data-file", &format!("events/{name}.json")]);
+    let answer = async {
+        while TcpStream::connect(("127.0.0.1", port.parse()?)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        command::output(invoke).await
+    };
+    let answer = tokio::select! {
+        answer = timeout(WATCH_ANSWERS_WITHIN, answer) => answer.context("no answer under cargo lambda watch")??,
+        ended = command::run(watch) => bail!("cargo lambda watch ended: {ended:?}"),
+    };
+    ensure!(judge(&answer)? == "200", "under cargo lambda watch: {answer}");
+    Ok(Tally::PASSED)
 }
 
 fn events() -> Result<Vec<PathBuf>> {

@@ -99,6 +99,7 @@ impl Postgres {
 
 pub struct Stack {
     pub addresses: Addresses,
+    template: Template,
     // Dropped in this order when a start is broken off: nobody is left to ask for what has gone.
     gateway: Gateway,
     sandbox: Sandbox,
@@ -128,13 +129,23 @@ impl Stack {
         let database_url = deployment::sibling(&postgres.url(), &database, None)?;
         println!("starting the functions");
         let loud = Arc::new(AtomicBool::new(false));
-        let (gateway, api) = serve(&options, &sandbox, Arc::clone(&loud)).await?;
-        let addresses = Addresses { api, sandbox: sandbox.base_url().to_owned(), database_url };
-        let stack = Self { addresses, gateway, sandbox, postgres, database, loud };
+        let template = template(options.relaxed_limits)?;
+        let gateway = serve(&options, template.clone(), &sandbox, Arc::clone(&loud)).await?;
+        let (api, sandbox_url) = (gateway.base_url(), sandbox.base_url().to_owned());
+        let addresses = Addresses { api, sandbox: sandbox_url, database_url };
+        let stack = Self { addresses, template, gateway, sandbox, postgres, database, loud };
         stack.gateway.ready().await?;
         stack.check_health().await?;
         stack.loud.store(true, Ordering::Relaxed);
         Ok(stack)
+    }
+
+    /// What a function finds in its environment here.
+    pub fn environment(&self, function: &str) -> Result<BTreeMap<String, String>> {
+        let found = self.template.function(function).context("template.yaml has no such function")?;
+        let mut environment = found.environment.clone();
+        environment.extend(deployment::local_environment(self.sandbox.base_url()));
+        Ok(environment)
     }
 
     async fn check_health(&self) -> Result<()> {
@@ -156,34 +167,30 @@ impl Stack {
     }
 }
 
-pub fn template(parameters: &BTreeMap<String, String>) -> Result<Template> {
-    Template::load(workspace().join("template.yaml"), parameters)
+/// The template as this machine deploys it.
+pub fn template(relaxed_limits: bool) -> Result<Template> {
+    let mut parameters = vec![("AppDomain", "localhost"), ("IssuerUrl", "https://localhost")];
+    if relaxed_limits {
+        parameters.extend([("RateLimitSignInPerDid", RELAXED), ("RateLimitSignInPerAddress", RELAXED)]);
+    }
+    let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Template::load(workspace().join("template.yaml"), &parameters.collect())
 }
 
 async fn serve(
     options: &StackOptions,
+    template: Template,
     sandbox: &Sandbox,
     loud: Arc<AtomicBool>,
-) -> Result<(Gateway, String)> {
-    let mut parameters = BTreeMap::from([
-        ("AppDomain".to_owned(), "localhost".to_owned()),
-        ("IssuerUrl".to_owned(), "https://localhost".to_owned()),
-    ]);
-    if options.relaxed_limits {
-        for limit in ["RateLimitSignInPerDid", "RateLimitSignInPerAddress"] {
-            parameters.insert(limit.to_owned(), RELAXED.to_owned());
-        }
-    }
-    let gateway = Gateway::start(GatewayOptions {
+) -> Result<Gateway> {
+    Gateway::start(GatewayOptions {
         port: options.port,
         environment: deployment::local_environment(sandbox.base_url()),
         log: log_sink(loud)?,
         run_schedules: options.run_schedules,
-        ..GatewayOptions::new(template(&parameters)?, target_dir().join("debug"))
+        ..GatewayOptions::new(template, target_dir().join("debug"))
     })
-    .await?;
-    let api = gateway.base_url();
-    Ok((gateway, api))
+    .await
 }
 
 fn directory() -> PathBuf {

@@ -5,7 +5,6 @@ use crate::stack::{self, Postgres, Stack, StackOptions};
 use crate::steps::{Steps, Tally};
 use crate::{invoke, lint, schemathesis, size, tools};
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -90,6 +89,9 @@ async fn against_the_stack(steps: &mut Steps, postgres: Postgres, full: bool) ->
     steps.step("stack", start).await;
     if let Some(stack) = stack {
         steps.step("events", invoke::every_event(&stack.addresses.api)).await;
+        if full {
+            steps.step("cargo lambda watch", invoke::under_watch(&stack)).await;
+        }
         steps.step("schemathesis", schemathesis::run(&stack.addresses, full)).await;
         stack.stop().await?;
     }
@@ -97,7 +99,7 @@ async fn against_the_stack(steps: &mut Steps, postgres: Postgres, full: bool) ->
 }
 
 async fn weigh(full: bool) -> Result<Tally> {
-    let functions = stack::template(&BTreeMap::new())?.functions;
+    let functions = stack::template(false)?.functions;
     size::gate(&functions.into_iter().map(|function| function.binary).collect::<Vec<_>>(), full).await
 }
 

@@ -35,7 +35,9 @@ async fn it_asks_the_database_each_time() -> Result<()> {
     let admin = deployment::connect(&elsewhere).await?;
     let name = &world.db.name;
     admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await?;
-    let end = format!("SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{name}'");
+    let end = format!(
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{name}'"
+    );
     admin.batch_execute(&end).await?;
     for _ in 0..2 {
         let answer = ask(&deps, &good()).await?;
@@ -75,7 +77,8 @@ async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<
     let missing = ["DATABASE_SECRET is missing"];
     binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &[]), &missing, &[]).await?;
 
-    let credentials = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", ""), ("DATABASE_POOL_SIZE", "canary")];
+    let credentials =
+        [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", ""), ("DATABASE_POOL_SIZE", "canary")];
     let problems = [
         "DATABASE_SECRET is missing",
         "AWS_ACCESS_KEY_ID is missing",
@@ -90,14 +93,18 @@ async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<
 async fn the_binary_refuses_a_database_document_that_is_weak() -> Result<()> {
     let world = World::start().await?;
     let of = |fields: serde_json::Value| {
-        let mut document = json!({ "host": "127.0.0.1", "port": 1, "dbname": "d", "username": "u", "password": "canary" });
+        let mut document =
+            json!({ "host": "127.0.0.1", "port": 1, "dbname": "d", "username": "u", "password": "canary" });
         for (name, value) in fields.as_object().into_iter().flatten() {
             document[name] = value.clone();
         }
         document.to_string()
     };
     let cases = [
-        (of(json!({ "host": "db.canary", "sslmode": "disable" })), "turns TLS off for a host that is not this machine"),
+        (
+            of(json!({ "host": "db.canary", "sslmode": "disable" })),
+            "turns TLS off for a host that is not this machine",
+        ),
         (of(json!({ "sslmode": "prefer" })), "has an sslmode other than require, verify-full or disable"),
         (of(json!({ "ca_pem": "-----BEGIN CERTIFICATE-----\ncanary" })), "has a ca_pem that is not PEM"),
         (of(json!({ "port": "canary" })), "is not the document expected"),

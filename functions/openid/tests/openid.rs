@@ -1,5 +1,6 @@
 //! `GET /.well-known/openid-configuration`, `GET /.well-known/jwks.json`
 
+use anyhow::Context;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use openid::{Deps, handle};
 use serde_json::{Value, json};
@@ -17,6 +18,9 @@ const NAME: &str = "openid";
 const DID: &str = "did:mnemonic:9f86d081884c7d65";
 /// The public key of the secret key 1.
 const KEY_1: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+/// And of 2 and 3.
+const KEY_2: &str = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
+const KEY_3: &str = "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9";
 /// How long [`World`]'s access tokens live: the template's default.
 const ACCESS_TTL: Duration = Duration::minutes(30);
 const AHEAD: Duration = Duration::hours(2);
@@ -64,14 +68,15 @@ async fn rotate(world: &World) -> Result<String> {
     let next = fresh::signing_key(SigningAlgorithm::Es256).unwrap_or_default();
     let (secrets, name) = (world.sandbox.secrets(), "satchel/signing");
     let mut document: Value = serde_json::from_str(&secrets.get(name).unwrap_or_default())?;
-    document["keys"].as_array_mut().unwrap().push(next.clone());
+    document["keys"].as_array_mut().context("no keys")?.push(next.clone());
     secrets.put(name, &document.to_string());
     let document: SigningDocument = serde_json::from_value(json!({ "keys": [next] }))?;
-    let keys = PrivateKeys::try_from(document).unwrap_or_else(|problem| panic!("{problem}"));
+    let keys = PrivateKeys::try_from(document).map_err(anyhow::Error::msg)?;
+    let key = keys.first().context("no key")?;
     let client = world.db.connect(Role::Jobs).await?;
-    let sign_at = signing_key::publish_next(&client, keys.first().unwrap(), ACCESS_TTL, world.now()).await?;
+    let sign_at = signing_key::publish_next(&client, key, ACCESS_TTL, world.now()).await?;
     assert_eq!(sign_at, world.now() + AHEAD);
-    Ok(keys.first().unwrap().kid.clone())
+    Ok(key.kid.clone())
 }
 
 #[tokio::test]
@@ -151,21 +156,14 @@ async fn a_next_key_is_listed_two_hours_before_it_signs() -> Result<()> {
 
     // Whoever keeps this copy for two hours can check every token signed meanwhile, and the first ones after.
     world.advance(AHEAD - TICK);
-    let user = world.sign_in("did:mnemonic:0000000000000001", &key(2)).await?;
+    let user = world.sign_in("did:mnemonic:0000000000000001", KEY_2).await?;
     assert_eq!(jsonwebtoken::decode_header(&user.access_token)?.kid, Some(first));
     assert_eq!(read(&user.access_token, &kept)?["sub"], json!(user.user_id));
     world.advance(TICK);
-    let user = world.sign_in("did:mnemonic:0000000000000002", &key(3)).await?;
+    let user = world.sign_in("did:mnemonic:0000000000000002", KEY_3).await?;
     assert_eq!(jsonwebtoken::decode_header(&user.access_token)?.kid, Some(next));
     assert_eq!(read(&user.access_token, &kept)?["sub"], json!(user.user_id));
     Ok(())
-}
-
-/// The public keys of the secret keys 2 and 3.
-fn key(secret: u8) -> String {
-    let two = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
-    let three = "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9";
-    if secret == 2 { two } else { three }.to_owned()
 }
 
 #[tokio::test]
@@ -187,7 +185,8 @@ async fn a_retired_key_is_gone_once_no_token_of_its_can_be_good() -> Result<()> 
 async fn a_key_whose_time_to_be_published_has_not_come_is_not_listed() -> Result<()> {
     let world = World::start().await?;
     world.sign_in(DID, KEY_1).await?;
-    let later = "UPDATE signing_keys SET publish_at = '2026-01-09 12:00:01Z', sign_at = '2026-01-09 12:00:01Z'";
+    let later =
+        "UPDATE signing_keys SET publish_at = '2026-01-09 12:00:01Z', sign_at = '2026-01-09 12:00:01Z'";
     world.db.admin().await?.batch_execute(later).await?;
 
     assert_eq!(key_set(&world).await?.len(), 0);

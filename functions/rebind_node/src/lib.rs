@@ -103,7 +103,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     Ok(Reply::ok(&Answer { success: true, message: "node rebound", data }))
 }
 
-/// The account's key and the key named in the challenge, if each signed it.
+/// The account's key and the new one, if the challenge names both and each signed it.
 fn judge(challenge: &Challenge, user_id: Uuid, body: &Body) -> Result<(Pubkey, Pubkey), ApiError> {
     let key =
         challenge.account.filter(|account| account.user_id == user_id).and_then(|account| account.pubkey);
@@ -111,6 +111,10 @@ fn judge(challenge: &Challenge, user_id: Uuid, body: &Body) -> Result<(Pubkey, P
     else {
         return Err(challenge::ChallengeError::Gone.into());
     };
+    // The account may have moved since the text was given out; then it tells of a key that is not replaced.
+    if !challenge.title.contains(&format!("\nlightning_pubkey: {old}\n")) {
+        return Err(challenge::ChallengeError::Gone.into());
+    }
     let text = challenge.title.as_bytes();
     for (signature, key) in [(&body.old_signature, old), (&body.new_signature, new)] {
         signed_message::verify(text, signature, &key)?;

@@ -6,8 +6,7 @@ use unknown_route::{Deps, handle};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_unknown_route");
 const NAME: &str = "unknown_route";
-const METHODS: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
 
 /// Every path of the deployment, and the methods it takes.
 const PATHS: [(&str, &str); 9] = [
@@ -187,7 +186,8 @@ async fn the_binary_answers_in_the_one_form() -> Result<()> {
 async fn the_binary_needs_its_routes_and_nothing_else() -> Result<()> {
     let world = World::start().await?;
     binary::refuses_to_start(BINARY, &[].into(), &["ROUTES is missing"], &[]).await?;
-    for weak in ["canary", "POST /v1/nodes, canary", "POST v1/canary", "POST /v1/nodes,,GET /v1/canary", ","] {
+    for weak in ["canary", "POST /v1/nodes, canary", "POST v1/canary", "POST /v1/nodes,,GET /v1/canary", ","]
+    {
         let environment = [("ROUTES".to_owned(), weak.to_owned())].into();
         let problem = "ROUTES is not a list of routes such as GET /v1/health";
         binary::refuses_to_start(BINARY, &environment, &[problem], &["canary"]).await?;

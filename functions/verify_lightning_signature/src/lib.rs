@@ -82,7 +82,8 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
     let tx = connection.transaction().await?;
     let new_user_id = deps.random.id(now);
-    let arrival = sign_in::carry_out(&tx, &challenge, (decision, &body.did, signer), new_user_id, now).await?;
+    let arrival =
+        sign_in::carry_out(&tx, &challenge, (decision, &body.did, signer), new_user_id, now).await?;
     let user_id = arrival.user_id;
     let reply = match decision {
         Decision::StepUp(_) => answer::approval(deps, &tx, (&challenge, user_id), now).await?,

@@ -55,7 +55,8 @@ impl<'a> MakeWriter<'a> for Lines {
 
 #[tokio::test]
 async fn a_slow_statement_is_logged_by_text_and_fingerprint_and_without_its_values() -> Result<()> {
-    let client = TestDb::create().await?.admin().await?;
+    let db = TestDb::create().await?;
+    let client = db.admin().await?;
     let lines = Lines::default();
     let listening = lines.listen();
 
@@ -77,7 +78,8 @@ async fn a_slow_statement_is_logged_by_text_and_fingerprint_and_without_its_valu
 
 #[tokio::test]
 async fn a_slow_statement_that_fails_is_logged_too() -> Result<()> {
-    let client = TestDb::create().await?.admin().await?;
+    let db = TestDb::create().await?;
+    let client = db.admin().await?;
     client.batch_execute("SET statement_timeout = '110ms'").await?;
     let lines = Lines::default();
     let listening = lines.listen();
@@ -92,7 +94,8 @@ async fn a_slow_statement_that_fails_is_logged_too() -> Result<()> {
 
 #[tokio::test]
 async fn a_quick_statement_is_not_logged() -> Result<()> {
-    let client = TestDb::create().await?.admin().await?;
+    let db = TestDb::create().await?;
+    let client = db.admin().await?;
     let lines = Lines::default();
     let listening = lines.listen();
 
@@ -148,7 +151,9 @@ fn no_mode_that_may_fall_back_to_plaintext_is_taken() {
 fn certificates_that_are_none_are_refused() {
     let empty = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    for ca_pem in ["", "hunter2-canary", empty, key, "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"] {
+    for ca_pem in
+        ["", "hunter2-canary", empty, key, "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"]
+    {
         let refused = database(&json!({ "ca_pem": ca_pem })).err().unwrap_or_default();
         assert!(refused.starts_with("has a ca_pem that"), "{ca_pem:?}: {refused:?}");
     }

@@ -15,7 +15,9 @@ async fn a_constraint_is_known_by_its_name() -> Result<()> {
     let db = TestDb::create().await?;
     let client = db.admin().await?;
     client
-        .batch_execute("INSERT INTO users (id, created_at, updated_at) VALUES (gen_random_uuid(), now(), now())")
+        .batch_execute(
+            "INSERT INTO users (id, created_at, updated_at) VALUES (gen_random_uuid(), now(), now())",
+        )
         .await?;
 
     for (sql, constraint) in [
@@ -77,7 +79,8 @@ async fn a_lock_waited_for_too_long_is_a_lock_timeout() -> Result<()> {
 
 #[tokio::test]
 async fn a_statement_stopped_by_its_timeout_may_be_tried_again() -> Result<()> {
-    let client = TestDb::create().await?.admin().await?;
+    let db = TestDb::create().await?;
+    let client = db.admin().await?;
     client.batch_execute("SET statement_timeout = '20ms'").await?;
     let error = error_of(&client, "SELECT pg_sleep(5)", &[]).await?;
     assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");

@@ -75,7 +75,8 @@ async fn texts(world: &World, sql: &str) -> Result<Vec<String>> {
 async fn contents(world: &World) -> Result<BTreeMap<String, String>> {
     let mut contents = BTreeMap::new();
     for table in texts(world, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'").await? {
-        let rows = format!("SELECT md5(COALESCE(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t");
+        let rows =
+            format!("SELECT md5(COALESCE(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} t");
         contents.insert(table, texts(world, &rows).await?.remove(0));
     }
     Ok(contents)

@@ -78,7 +78,8 @@ async fn a_node_is_linked_to_an_account_that_has_none_and_replaced_where_there_i
     world.db.admin().await?.batch_execute("DELETE FROM identities WHERE kind = 'node'").await?;
     assert_eq!(send(&deps, &linking).await?.status, 200);
     assert_eq!(send(&deps, &rebinding).await?.refusal()?, (409, "CONFLICT"));
-    let owned = "SELECT count(*) FROM challenges c JOIN users u ON u.id = c.user_id WHERE c.new_pubkey IS NOT NULL";
+    let owned =
+        "SELECT count(*) FROM challenges c JOIN users u ON u.id = c.user_id WHERE c.new_pubkey IS NOT NULL";
     assert_eq!(world.db.count(owned).await?, 2);
     Ok(())
 }

@@ -25,8 +25,12 @@ async fn the_binary_answers_and_lives_on_after_bad_events() -> Result<()> {
 #[tokio::test]
 async fn the_binary_names_every_missing_variable_at_once() -> Result<()> {
     let world = World::start().await?;
-    let missing =
-        ["APP_DOMAIN is missing", "ISSUER_URL is missing", "TOKEN_AUDIENCE is missing", "DATABASE_SECRET is missing"];
+    let missing = [
+        "APP_DOMAIN is missing",
+        "ISSUER_URL is missing",
+        "TOKEN_AUDIENCE is missing",
+        "DATABASE_SECRET is missing",
+    ];
     binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &[]), &missing, &[]).await
 }
 

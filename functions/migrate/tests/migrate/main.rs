@@ -3,6 +3,7 @@
 mod refused;
 mod runtime;
 
+use data_encoding::HEXLOWER;
 use migrate::{Deps, run};
 use shared::crypto::sha256;
 use shared::db::roles::{self, Role};
@@ -51,9 +52,16 @@ fn steps() -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for entry in std::fs::read_dir(testing::world::root().join("migrations"))? {
         let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "sql") {
+            continue;
+        }
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         let (version, name) = name.split_once('_').unwrap_or_default();
-        steps.push(Step { version: version.parse()?, name: name.to_owned(), sql: std::fs::read_to_string(&path)? });
+        steps.push(Step {
+            version: version.parse()?,
+            name: name.to_owned(),
+            sql: std::fs::read_to_string(&path)?,
+        });
     }
     steps.sort_by_key(|step| step.version);
     Ok(steps)
@@ -110,7 +118,7 @@ async fn an_empty_database_gets_every_step_there_is() -> Result<()> {
     let record = record(&world).await?;
     assert_eq!(record.len(), steps.len());
     for (at, (step, line)) in steps.iter().zip(record).enumerate() {
-        let digest: String = sha256(step.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = HEXLOWER.encode(&sha256(step.sql.as_bytes()));
         assert_eq!(step.version, i32::try_from(at)? + 1, "versions have no gap");
         let expected = format!("{} {} {digest} 2026-01-09 12:00:00", step.version, step.name);
         assert!(line.starts_with(&expected), "{line}");
@@ -167,7 +175,8 @@ async fn a_database_some_steps_behind_gets_the_rest() -> Result<()> {
     migrate(&world).await?;
     let (all, whole) = (steps()?, schema(&world).await?);
     // Back to where only the first three had run, as an older deployment left it.
-    let newer = "DROP TABLE audit_logs, audit_chains, audit_heads, signing_keys, rate_limits, idempotency_keys;
+    let newer =
+        "DROP TABLE audit_logs, audit_chains, audit_heads, signing_keys, rate_limits, idempotency_keys;
                  DROP FUNCTION count_request;
                  DELETE FROM schema_migrations WHERE version > 3";
     run_sql(&world, newer).await?;
@@ -185,7 +194,8 @@ async fn the_owner_is_the_only_role_that_can_run_it() -> Result<()> {
     for role in [Role::Auth, Role::Api, Role::Jobs] {
         let secret = format!("satchel/database/{}", role.short_name());
         let deps = world.wire_with(NAME, &[("DATABASE_SECRET", &secret)], Deps::wire).await?;
-        let error = run(&deps).await.err().map(|error| shared::log::causes(error.as_ref())).unwrap_or_default();
+        let error =
+            run(&deps).await.err().map(|error| shared::log::causes(error.as_ref())).unwrap_or_default();
         assert!(error.contains("permission denied for schema public"), "{role:?}: {error}");
     }
     assert_eq!(schema(&world).await?, Vec::<String>::new());

@@ -34,9 +34,8 @@ fn account(number: u128) -> Uuid {
 
 /// Writes as many audit rows as a sign-in function would, each in a transaction of its own.
 async fn append(world: &World, user_id: Option<Uuid>, rows: usize) -> Result<()> {
-    let (db, auditor) = world
-        .wire("verify_lightning_signature", |config| (Db::wire(config), Auditor::wire(config)))
-        .await?;
+    let (db, auditor) =
+        world.wire("verify_lightning_signature", |config| (Db::wire(config), Auditor::wire(config))).await?;
     let connection = db.connection().await?;
     for at in 0..rows {
         let entry = Entry {

@@ -42,7 +42,10 @@ async fn the_binary_answers_its_event_with_the_report_and_logs_it() -> Result<()
     assert_eq!(report(&api).await?, json!({ "sealed": 0, "broken": 0 }));
 
     let line = line(&api, r#"\"sealed\":1"#).await?;
-    assert_eq!((&line["level"], &line["target"], &line["function"]), (&json!("INFO"), &json!("job"), &json!(NAME)));
+    assert_eq!(
+        (&line["level"], &line["target"], &line["function"]),
+        (&json!("INFO"), &json!("job"), &json!(NAME))
+    );
     assert!(!api.logs().iter().any(|line| line.contains("AuditGap")), "{:#?}", api.logs());
     Ok(())
 }
@@ -92,7 +95,8 @@ async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<
         let problem = format!("AUDIT_SECRET: secret satchel/weak_audit {problem}");
         let problems = ["DATABASE_SECRET: secret satchel/weak is not the document expected", &problem];
         let unquoted = ["canary", "Y2FuYXJ5", "QUFB"];
-        binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &weak), &problems, &unquoted).await?;
+        binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &weak), &problems, &unquoted)
+            .await?;
     }
     Ok(())
 }

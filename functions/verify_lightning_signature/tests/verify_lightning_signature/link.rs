@@ -27,7 +27,10 @@ async fn the_named_key_becomes_the_accounts_node() -> Result<()> {
     let answer = send(&wire(&world).await?, &given.signed(&node)).await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(part(answer.text("/data/accessToken")?, 1)?["sub"], user.user_id.to_string());
-    let linked = format!("identities WHERE kind = 'node' AND subject = '{}' AND user_id = '{}'", node.pubkey, user.user_id);
+    let linked = format!(
+        "identities WHERE kind = 'node' AND subject = '{}' AND user_id = '{}'",
+        node.pubkey, user.user_id
+    );
     assert_eq!(rows(&world, &linked).await?, 1);
     assert_eq!(rows(&world, "audit_logs WHERE action = 'node.linked'").await?, 1);
     Ok(())

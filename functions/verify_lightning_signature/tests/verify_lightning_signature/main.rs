@@ -85,7 +85,10 @@ async fn login(world: &World, did: &str) -> Result<Given> {
 fn node_of_key_1(world: &World) -> Result<Node> {
     let mut secret_key = [0; 32];
     secret_key[31] = 1;
-    world.sandbox.nodes().create("one", NodeOptions { secret_key: Some(secret_key), ..NodeOptions::default() })
+    world
+        .sandbox
+        .nodes()
+        .create("one", NodeOptions { secret_key: Some(secret_key), ..NodeOptions::default() })
 }
 
 /// A part of a JWT: 0 is its header, 1 what it claims.

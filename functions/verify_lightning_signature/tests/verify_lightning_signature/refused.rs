@@ -21,9 +21,7 @@ async fn what_is_no_answer_names_its_field() -> Result<()> {
     let world = World::start().await?;
     let deps = wire(&world).await?;
     let id = json!("019ba2a0-b600-7a5a-9a5a-5a5a5a5a5a5a");
-    let of = |did: &Value, id: &Value, signature: &Value| {
-        json!({ "did": did, "challenge_id": id, "signature": signature })
-    };
+    let of = |did: &Value, id: &Value, signature: &Value| json!({ "did": did, "challenge_id": id, "signature": signature });
     let (did, signature) = (json!(DID), json!("y".repeat(104)));
     let mut cases = vec![
         (json!([]), None),
@@ -37,7 +35,8 @@ async fn what_is_no_answer_names_its_field() -> Result<()> {
     for wrong in [json!(null), json!(1), json!({}), json!("did:web:a"), json!("x".repeat(9000))] {
         cases.push((of(&wrong, &id, &signature), Some("did")));
     }
-    for wrong in [json!(null), json!(1), json!(""), json!("one"), json!("019ba2a0"), json!("x".repeat(9000))] {
+    for wrong in [json!(null), json!(1), json!(""), json!("one"), json!("019ba2a0"), json!("x".repeat(9000))]
+    {
         cases.push((of(&did, &wrong, &signature), Some("challenge_id")));
     }
     for wrong in [json!(null), json!(1), json!(["y"]), json!({ "r": 1 }), json!(true)] {

@@ -12,7 +12,9 @@ async fn registering_again_with_the_same_key_is_an_ordinary_sign_in() -> Result<
     let first = send(&deps, &registration(&world, DID).await?.signed(&node)).await?;
     let second = send(&deps, &registration(&world, DID).await?.signed(&node)).await?;
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
-    let subject = |answer: &testing::Outcome| part(answer.text("/data/accessToken")?, 1).map(|claims| claims["sub"].clone());
+    let subject = |answer: &testing::Outcome| {
+        part(answer.text("/data/accessToken")?, 1).map(|claims| claims["sub"].clone())
+    };
     assert_eq!(subject(&first)?, subject(&second)?);
     assert_eq!((rows(&world, "users").await?, rows(&world, "sessions").await?), (1, 2));
     Ok(())

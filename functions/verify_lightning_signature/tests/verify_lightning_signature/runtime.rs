@@ -62,7 +62,8 @@ async fn the_binary_names_every_weak_secret_at_once_and_quotes_none() -> Result<
         r#"{"host":"db.canary","port":1,"dbname":"d","username":"u","password":"canary","sslmode":"disable"}"#,
     );
     secrets.put("w/signing", r#"{"keys":[{"kid":"canary","alg":"HS256","private_key":"canary"}]}"#);
-    let sealing = format!(r#"{{"keys":[{{"id":1,"created_at":"2025-01-01T00:00:00Z","key":"{one_byte}"}}]}}"#);
+    let sealing =
+        format!(r#"{{"keys":[{{"id":1,"created_at":"2025-01-01T00:00:00Z","key":"{one_byte}"}}]}}"#);
     secrets.put("w/sealing", &sealing);
     secrets.put("w/audit", &format!(r#"{{"key":"{one_byte}"}}"#));
     secrets.put("w/firebase", r#"{"client_email":"canary@example.com","private_key":"canary"}"#);
@@ -118,7 +119,7 @@ async fn without_secrets_manager_it_starts_and_works_once_that_is_back() -> Resu
 async fn an_event_that_is_no_request_is_answered_in_form() -> Result<()> {
     let world = World::start().await?;
     let api = world.binary(BINARY, NAME).await?;
-    for event in [r#"{}"#, r#"[]"#, r#""text""#, r#"{"version":"1.0","httpMethod":"POST"}"#, "null"] {
+    for event in ["{}", "[]", r#""text""#, r#"{"version":"1.0","httpMethod":"POST"}"#, "null"] {
         let invocation = api.invoke_raw(event).await;
         assert!(!invocation.is_error, "{event}: {invocation:?}");
         let answer = testing::Outcome::of_payload(&invocation.json()?)?;

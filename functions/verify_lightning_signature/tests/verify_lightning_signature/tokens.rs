@@ -134,7 +134,9 @@ async fn no_token_and_no_signature_stands_in_the_database() -> Result<()> {
     let answer = send(&wire(&world).await?, &given.answer(&signature)).await?;
     let admin = world.db.admin().await?;
     let mut everything = String::new();
-    for table in ["users", "identities", "sessions", "challenges", "audit_logs", "audit_chains", "rate_limits"] {
+    for table in
+        ["users", "identities", "sessions", "challenges", "audit_logs", "audit_chains", "rate_limits"]
+    {
         let query = format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
         everything.push_str(admin.query_typed(&query, &[]).await?[0].get(0));
     }

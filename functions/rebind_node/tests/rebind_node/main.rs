@@ -1,5 +1,10 @@
 //! `POST /v1/nodes/rebind`
 
+mod after;
+mod races;
+mod runtime;
+mod whose;
+
 use std::time::Duration;
 
 use rebind_node::{Deps, handle};
@@ -9,10 +14,9 @@ use shared::challenge::{self, ChallengeType, NewChallenge, Purpose};
 use shared::db::roles::Role;
 use shared::random::Random;
 use testing::world::DOMAIN;
-use testing::{Call, Outcome, Result, SignedIn, World, binary};
+use testing::{Call, Outcome, Result, SignedIn, World};
 use uuid::Uuid;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_rebind_node");
 const NAME: &str = "rebind_node";
 const ROUTE: &str = "POST /v1/nodes/rebind";
 const DID: &str = "did:mnemonic:9f86d081884c7d65";
@@ -81,12 +85,16 @@ impl Move {
     }
 
     fn body(&self) -> Value {
-        json!({
-            "did": DID,
-            "challenge_id": self.id,
-            "old_signature": self.old.sign(&self.text),
-            "new_signature": self.new.sign(&self.text),
-        })
+        signed(self.id, &self.text, &self.old, &self.new)
+    }
+
+    /// Another challenge of the same account: from one of these keys to the other.
+    async fn another(&self, world: &World, old: &Node, new: &Node) -> Result<Value> {
+        let id = Random::system().id(world.now());
+        let (user_id, old_key, new_key) = (self.user.user_id, old.pubkey.parse()?, new.pubkey.parse()?);
+        let purpose = Purpose::NodeRebind { user_id, old: old_key, new: new_key };
+        let text = give(world, DID, id, purpose).await?;
+        Ok(signed(id, &text, old, new))
     }
 
     fn with(&self, field: &str, value: impl Into<Value>) -> Call {
@@ -98,6 +106,15 @@ impl Move {
     fn call(&self, body: &Value) -> Call {
         Call::new(ROUTE).json(body).bearer(&self.user.access_token)
     }
+}
+
+fn signed(id: Uuid, text: &str, old: &Node, new: &Node) -> Value {
+    json!({
+        "did": DID,
+        "challenge_id": id,
+        "old_signature": old.sign(text),
+        "new_signature": new.sign(text),
+    })
 }
 
 /// The account is as it was.
@@ -150,11 +167,20 @@ async fn signed_by_both_keys_the_account_moves() -> Result<()> {
     let standing = format!("sessions WHERE revoked_at IS NULL AND id = '{}'", moving.user.session_id);
     assert_eq!(rows(&world, &standing).await?, 1);
     assert_eq!(rows(&world, "sessions WHERE revoked_at IS NOT NULL").await?, 3);
-    let moved = format!("nodes WHERE pubkey = '{}' AND endpoint IS NULL AND macaroon_sealed IS NULL", moving.new.pubkey);
+    let moved = format!(
+        "nodes WHERE pubkey = '{}' AND endpoint IS NULL AND macaroon_sealed IS NULL",
+        moving.new.pubkey
+    );
     assert_eq!(rows(&world, &moved).await?, 1);
-    let retired = format!("identities WHERE retired_at IS NOT NULL AND subject IN ('{}', '{alias}')", moving.old.pubkey);
+    let retired = format!(
+        "identities WHERE retired_at IS NOT NULL AND subject IN ('{}', '{alias}')",
+        moving.old.pubkey
+    );
     assert_eq!(rows(&world, &retired).await?, 2, "the old key and the DID made of it");
-    let bound = format!("identities WHERE retired_at IS NULL AND kind = 'node' AND subject = '{}'", moving.new.pubkey);
+    let bound = format!(
+        "identities WHERE retired_at IS NULL AND kind = 'node' AND subject = '{}'",
+        moving.new.pubkey
+    );
     assert_eq!(rows(&world, &bound).await?, 1);
     assert_eq!(rows(&world, "audit_logs WHERE action = 'node.rebound'").await?, 1);
     assert_eq!(rows(&world, "challenges WHERE status = 'confirmed'").await?, 1);
@@ -223,7 +249,12 @@ async fn it_needs_a_session_whose_node_signed_within_fifteen_minutes() -> Result
     let deps = wire(&world).await?;
     let bare = Call::new(ROUTE).json(&moving.body());
     assert_eq!(send(&deps, &bare).await?.refusal()?, (401, "UNAUTHENTICATED"));
-    world.db.admin().await?.batch_execute("UPDATE sessions SET node_auth_at = '2026-01-09 11:44:59Z'").await?;
+    world
+        .db
+        .admin()
+        .await?
+        .batch_execute("UPDATE sessions SET node_auth_at = '2026-01-09 11:44:59Z'")
+        .await?;
     let stale = send(&deps, &moving.call(&moving.body())).await?;
     assert_eq!(stale.refusal()?, (403, "STEP_UP_REQUIRED"));
     nothing_moved(&world).await?;
@@ -306,58 +337,4 @@ async fn bodies_that_are_no_request_move_nothing() -> Result<()> {
     let large = moving.with("pad", "x".repeat(65_536));
     assert_eq!(send(&deps, &large).await?.refusal()?, (413, "PAYLOAD_TOO_LARGE"));
     nothing_moved(&world).await
-}
-
-#[tokio::test]
-async fn the_binary_rebinds_and_lives_on_after_bad_events() -> Result<()> {
-    let world = World::start().await?;
-    world.catch_up();
-    let moving = Move::prepare(&world).await?;
-    let api = world.binary(BINARY, NAME).await?;
-    let good = moving.call(&moving.body());
-    binary::survives_bad_base64(&api, &good).await?;
-    assert_eq!(binary::call(&api, &good).await?.refusal()?, (410, "CHALLENGE_GONE"), "it was used");
-    binary::logs_the_request_once(&api, &good).await
-}
-
-#[tokio::test]
-async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<()> {
-    let world = World::start().await?;
-    let missing =
-        ["DATABASE_SECRET is missing", "ISSUER_URL is missing", "TOKEN_AUDIENCE is missing", "AUDIT_SECRET is missing"];
-    binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &[]), &missing, &[]).await?;
-    world.sandbox.secrets().put("w/audit", r#"{"key":"canary"}"#);
-    let weak = [
-        ("DATABASE_SECRET", "w/nowhere"),
-        ("ISSUER_URL", "canary"),
-        ("AUDIT_SECRET", "w/audit"),
-        ("NODE_AUTH_MAX_AGE_SECONDS", "canary"),
-    ];
-    let problems = [
-        "DATABASE_SECRET: secret w/nowhere does not exist",
-        "ISSUER_URL is not an https URL",
-        "TOKEN_AUDIENCE is missing",
-        "AUDIT_SECRET: secret w/audit is not the document expected",
-        "NODE_AUTH_MAX_AGE_SECONDS is not a number from 60 to 86400",
-    ];
-    binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &weak), &problems, &["canary"]).await
-}
-
-#[tokio::test]
-async fn without_its_database_it_asks_to_be_called_again() -> Result<()> {
-    let world = World::start().await?;
-    let moving = Move::prepare(&world).await?;
-    world.take_database_away("api")?;
-    let answer = send(&wire(&world).await?, &moving.call(&moving.body())).await?;
-    assert_eq!(answer.refusal()?, (503, "UNAVAILABLE"));
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    nothing_moved(&world).await
-}
-
-#[tokio::test]
-async fn without_secrets_manager_it_starts_and_works_once_that_is_back() -> Result<()> {
-    let world = World::start().await?;
-    world.catch_up();
-    let moving = Move::prepare(&world).await?;
-    binary::outlives_an_absence_of_secrets(&world, (BINARY, NAME), &moving.call(&moving.body())).await
 }

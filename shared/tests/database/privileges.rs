@@ -1,0 +1,155 @@
+//! Which role may do what to which table. Change this list with the migration that changes it.
+
+use testing::{Result, TestDb};
+
+/// Table, whether its rows are guarded, and what the three working roles may: Select, Insert, Update, Delete.
+/// The owner may do anything to every table, and sees no row of a guarded one.
+const TABLES: [(&str, bool, [&str; 3]); 12] = [
+    //                           auth   api     jobs
+    ("audit_chains", true, ["SIU", "SIU", "SIU"]),
+    ("audit_heads", true, ["", "", "SI"]),
+    ("audit_logs", true, ["SI", "SI", "SI"]),
+    ("challenges", true, ["SIU", "SU", "SD"]),
+    ("idempotency_keys", true, ["", "SIUD", "SD"]),
+    ("identities", true, ["SIU", "SIU", ""]),
+    ("nodes", true, ["", "SIU", ""]),
+    ("rate_limits", false, ["SIU", "SIU", "SD"]),
+    ("schema_migrations", false, ["", "", ""]),
+    ("sessions", true, ["SIU", "SU", ""]),
+    ("signing_keys", false, ["SI", "S", "SIU"]),
+    ("users", true, ["SIU", "S", ""]),
+];
+
+/// Every policy there is: table, role, and whose rows it opens.
+const POLICIES: [(&str, &str, &str); 17] = [
+    ("audit_chains", "satchel_api", "own"),
+    ("audit_chains", "satchel_auth", "all"),
+    ("audit_chains", "satchel_jobs", "all"),
+    ("audit_heads", "satchel_jobs", "all"),
+    ("audit_logs", "satchel_api", "own"),
+    ("audit_logs", "satchel_auth", "all"),
+    ("audit_logs", "satchel_jobs", "all"),
+    ("challenges", "satchel_api", "own"),
+    ("challenges", "satchel_auth", "all"),
+    ("challenges", "satchel_jobs", "all"),
+    ("idempotency_keys", "satchel_api", "own"),
+    ("idempotency_keys", "satchel_jobs", "all"),
+    ("identities", "satchel_api", "own"),
+    ("identities", "satchel_auth", "all"),
+    ("nodes", "satchel_api", "own"),
+    ("sessions", "satchel_api", "own"),
+    ("sessions", "satchel_auth", "all"),
+];
+
+#[tokio::test]
+async fn every_role_may_do_to_every_table_just_what_is_listed() -> Result<()> {
+    let db = TestDb::create().await?;
+    let found = db
+        .admin()
+        .await?
+        .query_typed(
+            "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity, pg_get_userbyid(c.relowner),
+                    ARRAY(SELECT (SELECT COALESCE(string_agg(letter, '' ORDER BY place), '')
+                                  FROM (VALUES ('SELECT', 'S', 1), ('INSERT', 'I', 2), ('UPDATE', 'U', 3),
+                                               ('DELETE', 'D', 4), ('TRUNCATE', 'T', 5), ('REFERENCES', 'R', 6),
+                                               ('TRIGGER', 'G', 7)) AS p (privilege, letter, place)
+                                  WHERE has_table_privilege(role, c.oid, privilege))
+                          FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_jobs', 'public'])
+                               WITH ORDINALITY AS r (role, nth) ORDER BY nth)
+             FROM pg_class c
+             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+             ORDER BY c.relname",
+            &[],
+        )
+        .await?;
+    let found: Vec<(String, bool, String, Vec<String>)> =
+        found.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let expected: Vec<_> = TABLES
+        .iter()
+        .map(|(table, guarded, roles)| {
+            let mut roles: Vec<String> = roles.map(str::to_owned).into();
+            roles.push(String::new());
+            ((*table).to_owned(), *guarded, "satchel_owner".to_owned(), roles)
+        })
+        .collect();
+    assert_eq!(found, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_policy_opens_all_rows_to_a_named_role_or_own_rows_to_the_api() -> Result<()> {
+    let db = TestDb::create().await?;
+    let admin = db.admin().await?;
+    let found = admin
+        .query_typed(
+            "SELECT tablename::text, roles::text[], permissive, qual, COALESCE(with_check, qual) FROM pg_policies
+             ORDER BY tablename, roles::text",
+            &[],
+        )
+        .await?;
+    let mut policies = Vec::new();
+    for row in &found {
+        let (table, roles): (String, Vec<String>) = (row.get(0), row.get(1));
+        let (permissive, using, check): (&str, &str, &str) = (row.get(2), row.get(3), row.get(4));
+        assert_eq!(
+            (permissive, using),
+            ("PERMISSIVE", check),
+            "{table} reads by one rule and writes by another"
+        );
+        let rows = match using {
+            "true" => "all",
+            own if own.contains("app_user_id()") => "own",
+            other => other,
+        };
+        let [role] = roles.as_slice() else { anyhow::bail!("{table}: one role a policy, not {roles:?}") };
+        policies.push((table, role.clone(), rows.to_owned()));
+    }
+    let mut expected: Vec<_> = POLICIES
+        .iter()
+        .map(|(table, role, rows)| ((*table).to_owned(), (*role).to_owned(), (*rows).to_owned()))
+        .collect();
+    for (role, rows) in [("satchel_api", "own"), ("satchel_auth", "all")] {
+        expected.push(("users".to_owned(), role.to_owned(), rows.to_owned()));
+    }
+    assert_eq!(policies, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_policy_reads_a_role_from_a_setting() -> Result<()> {
+    let db = TestDb::create().await?;
+    let admin = db.admin().await?;
+    let settings = "SELECT count(*) FROM pg_policies
+                    WHERE concat(qual, with_check) ~* 'setting|current_user|session_user|current_role'";
+    assert_eq!(crate::number(&admin, settings).await?, 0);
+    // The one function they call reads the one setting, and it holds an account.
+    let row = admin.query_typed_one("SELECT pg_get_functiondef('app_user_id'::regproc)", &[]).await?;
+    let body: &str = row.get(0);
+    assert_eq!(body.matches("setting").count(), 1, "{body}");
+    assert!(body.contains("'app.user_id'"), "{body}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_role_can_rise_above_the_policies() -> Result<()> {
+    let db = TestDb::create().await?;
+    let admin = db.admin().await?;
+    let mighty = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'satchel\\_%' AND
+                  (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication OR NOT rolcanlogin)";
+    assert_eq!(crate::number(&admin, mighty).await?, 0);
+    let members = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                   WHERE r.rolname LIKE 'satchel\\_%'";
+    assert_eq!(crate::number(&admin, members).await?, 0);
+    let lends_rights = "SELECT count(*) FROM pg_proc
+                        WHERE pronamespace = 'public'::regnamespace AND (prosecdef OR proconfig IS NULL)";
+    assert_eq!(
+        crate::number(&admin, lends_rights).await?,
+        0,
+        "no SECURITY DEFINER, and a search_path for each"
+    );
+    let makes_tables =
+        "SELECT count(*) FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_jobs']) AS role
+                        WHERE has_schema_privilege(role, 'public', 'CREATE')";
+    assert_eq!(crate::number(&admin, makes_tables).await?, 0);
+    Ok(())
+}
