@@ -12,6 +12,9 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::secrets::{Check, Checked, Manager, SecretHandle};
 
+/// Region, access key id and secret access key: what it takes to ask Secrets Manager.
+const AWS: [&str; 3] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+
 /// What a function is wired from: its environment, the clock, randomness, and the secrets it names.
 pub struct Config {
     environment: BTreeMap<String, String>,
@@ -137,7 +140,9 @@ impl Config {
     /// Fetches every secret named, and says all that is wrong. A Secrets Manager out of reach is not a
     /// problem of the configuration: the function starts, and answers 503 until it is back.
     pub async fn finish(mut self) -> Result<(), ConfigError> {
-        for check in std::mem::take(&mut self.checks) {
+        // Without region and credentials every look would fail, and say no more than is known.
+        let reachable = self.manager.is_some() && AWS.iter().all(|name| self.optional(name).is_some());
+        for check in std::mem::take(&mut self.checks).into_iter().filter(|_| reachable) {
             match check.run().await {
                 Checked::Good => {}
                 Checked::Problem(problem) => self.problems.push(problem),
@@ -152,9 +157,7 @@ impl Config {
         if let Some(manager) = &self.manager {
             return manager.clone();
         }
-        let region = self.text("AWS_REGION");
-        let key_id = self.text("AWS_ACCESS_KEY_ID");
-        let key = self.text("AWS_SECRET_ACCESS_KEY");
+        let [region, key_id, key] = AWS.map(|name| self.text(name));
         let token = self.optional("AWS_SESSION_TOKEN");
         let endpoint = self.optional("AWS_ENDPOINT_URL_SECRETS_MANAGER");
         let manager = Manager::new(region, key_id, key, token, endpoint);

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::crypto::{Field, KeyRing, OpenError, Purpose, SealError};
-use crate::db::{DbError, GenericClient, Type, execute, query_one};
+use crate::db::{DbError, GenericClient, Type, delete_in_batches, execute, query_one};
 use crate::random::Random;
 
 /// How long an answer is kept.
@@ -121,7 +121,14 @@ pub async fn finish(
 
 /// Removes answers kept long enough and returns how many.
 pub async fn delete_expired(client: &impl GenericClient, now: OffsetDateTime) -> Result<u64, DbError> {
-    execute(client, "DELETE FROM idempotency_keys WHERE expires_at <= $1", &[(&now, Type::TIMESTAMPTZ)]).await
+    delete_in_batches(
+        client,
+        "DELETE FROM idempotency_keys
+         WHERE expires_at <= $1
+           AND ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2))",
+        now,
+    )
+    .await
 }
 
 fn row_id(key: &Key<'_>) -> Vec<u8> {

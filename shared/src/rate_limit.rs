@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::crypto::sha256;
-use crate::db::{DbError, GenericClient, Type, query_one};
+use crate::db::{DbError, GenericClient, Type, delete_in_batches, query_one};
 
 /// Every limit is so many requests in one of these.
 pub const WINDOW: Duration = Duration::seconds(60);
@@ -55,10 +55,12 @@ pub async fn count(
 
 /// Removes windows that ended before `before` and returns how many.
 pub async fn delete_ended(client: &impl GenericClient, before: OffsetDateTime) -> Result<u64, DbError> {
-    crate::db::execute(
+    delete_in_batches(
         client,
-        "DELETE FROM rate_limits WHERE window_at < $1",
-        &[(&(before - WINDOW), Type::TIMESTAMPTZ)],
+        "DELETE FROM rate_limits
+         WHERE window_at < $1
+           AND ctid = ANY (ARRAY(SELECT ctid FROM rate_limits WHERE window_at < $1 LIMIT $2))",
+        before - WINDOW,
     )
     .await
 }

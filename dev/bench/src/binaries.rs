@@ -27,5 +27,9 @@ pub fn path(name: &str) -> PathBuf {
 /// Runs a program to its end, its output going to ours.
 pub async fn run(mut command: Command) -> Result<()> {
     let status = command.kill_on_drop(true).status().await?;
-    if status.success() { Ok(()) } else { bail!("{:?} ended with {status}", command.as_std().get_program()) }
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("{} ended with {status}", command.as_std().get_program().display())
+    }
 }

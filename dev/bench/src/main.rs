@@ -10,9 +10,11 @@
 //! - `throughput`  twenty processes at once, beside `pgbench` (`script`)
 //! - `profile`     one process at work, for a profiler to look at
 //! - `machine`     what Linux says about processes and load
-//! - `report`      the tables and the verdicts
+//! - `report`      the tables and the verdicts (`figures`), and where they are kept (`document`)
 
 mod binaries;
+mod document;
+mod figures;
 mod machine;
 mod peers;
 mod profile;

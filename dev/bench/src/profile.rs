@@ -39,7 +39,10 @@ pub async fn run(options: &Options) -> Result<()> {
         invoke(&api, event).await?;
     }
     let cpu = machine::ratio(machine::cpu_ns(api.pid())? - before, options.requests * 1_000);
-    println!("{cpu:.1} us of CPU a request, {:.3} ms each", begin.elapsed().as_secs_f64() * 1e3 / machine::ratio(options.requests, 1));
+    println!(
+        "{cpu:.1} us of CPU a request, {:.3} ms each",
+        begin.elapsed().as_secs_f64() * 1e3 / machine::ratio(options.requests, 1)
+    );
     if let Some(mut tool) = tool {
         let pid = tool.id().context("the tool has ended")?.to_string();
         Command::new("kill").args(["-INT", &pid]).status().await?;

@@ -1,5 +1,6 @@
 //! The tables and the verdicts, as Markdown.
 
+use crate::figures::{ms, percentile, range, spread};
 use crate::machine::{self, ratio};
 use crate::single::{Cold, Warm};
 use crate::throughput::CLIENTS;
@@ -16,12 +17,11 @@ const MAX_BINARY: f64 = 10.0;
 const MAX_MEMORY: f64 = 30.0;
 const MAX_COLD: f64 = 2.0;
 /// What a request may cost of the better peer's CPU.
-const MAX_CPU: [(&str, f64); 2] = [("create_challenge", 1.0 / 3.0), ("verify_lightning_signature", 1.0 / 4.0)];
+const MAX_CPU: [(&str, f64); 2] =
+    [("create_challenge", 1.0 / 3.0), ("verify_lightning_signature", 1.0 / 4.0)];
 const MIN_THROUGHPUT: f64 = 0.85;
 /// The background writer flushes now and then on its own account.
 const ONE_FLUSH: f64 = 1.05;
-const BEGIN: &str = "<!-- signin: begin -->";
-const END: &str = "<!-- signin: end -->";
 
 pub struct ColdRow {
     pub runtime: Runtime,
@@ -85,31 +85,25 @@ impl Report {
         Ok(text)
     }
 
-    pub fn write(&self, text: &str, record: bool) -> Result<()> {
-        fs::write(target_dir().join("bench").join("signin.md"), text)?;
-        if !record {
-            return Ok(());
-        }
-        let file = root().join("docs/measurements.md");
-        let document = fs::read_to_string(&file)?;
-        let (before, rest) = document.split_once(BEGIN).context("docs/measurements.md has no place for it")?;
-        let (_, after) = rest.split_once(END).context("docs/measurements.md has no place for it")?;
-        Ok(fs::write(file, format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))?)
-    }
-
     fn judge(&mut self, name: &str, to_reach: String, measured: String, reached: bool) {
         self.verdicts.push((name.to_owned(), to_reach, measured, reached));
     }
 
     fn sizes(&mut self, text: &mut String) -> Result<()> {
         text.push_str("| binary | MB | of the one that does nothing |\n|---|---:|---:|\n");
-        let size = |name: &str| Ok::<_, anyhow::Error>(ratio(fs::metadata(binaries::path(name))?.len(), 1_000_000));
+        let size =
+            |name: &str| Ok::<_, anyhow::Error>(ratio(fs::metadata(binaries::path(name))?.len(), 1_000_000));
         let nothing = size("do_nothing")?;
         for name in peers::HANDLERS {
             let size = size(name)?;
             writeln!(text, "| {name} | {size:.2} | {:.2} x |", size / nothing)?;
             if name != "do_nothing" {
-                self.judge(&format!("{name}: binary"), format!("<= {MAX_BINARY:.0} MB"), format!("{size:.2} MB"), size <= MAX_BINARY);
+                self.judge(
+                    &format!("{name}: binary"),
+                    format!("<= {MAX_BINARY:.0} MB"),
+                    format!("{size:.2} MB"),
+                    size <= MAX_BINARY,
+                );
             }
         }
         Ok(())
@@ -120,14 +114,32 @@ impl Report {
         for row in &self.cold {
             let ready: Vec<f64> = row.starts.iter().map(|cold| ms(cold.to_ready)).collect();
             let first: Vec<f64> = row.starts.iter().map(|cold| ms(cold.to_first_answer)).collect();
-            writeln!(text, "| {}: {} | {} | {} |", row.runtime.name(), row.function, spread(&ready), spread(&first))?;
+            writeln!(
+                text,
+                "| {}: {} | {} | {} |",
+                row.runtime.name(),
+                row.function,
+                spread(&ready),
+                spread(&first)
+            )?;
         }
         let connect: Vec<f64> = self.bare_connect.iter().copied().map(ms).collect();
         let secret: Vec<f64> = self.bare_secret.iter().copied().map(ms).collect();
-        writeln!(text, "| one bare connect to Postgres (SCRAM), in its own process | | {} |", spread(&connect))?;
-        writeln!(text, "| one bare secret read with the AWS SDK, in its own process | | {} |", spread(&secret))?;
+        writeln!(
+            text,
+            "| one bare connect to Postgres (SCRAM), in its own process | | {} |",
+            spread(&connect)
+        )?;
+        writeln!(
+            text,
+            "| one bare secret read with the AWS SDK, in its own process | | {} |",
+            spread(&secret)
+        )?;
         let floor = self.first_answer("do_nothing") + percentile(&connect, 50) + percentile(&secret, 50);
-        writeln!(text, "\nThe sum of the function that does nothing, one connect and one read: {floor:.2} ms.")?;
+        writeln!(
+            text,
+            "\nThe sum of the function that does nothing, one connect and one read: {floor:.2} ms."
+        )?;
         for (function, _) in MAX_CPU {
             let ratio = self.first_answer(function) / floor;
             self.judge(
@@ -143,7 +155,8 @@ impl Report {
     /// The median of ours, in milliseconds.
     fn first_answer(&self, function: &str) -> f64 {
         let row = self.cold.iter().find(|row| row.runtime == Runtime::Rust && row.function == function);
-        let starts = row.map(|row| row.starts.iter().map(|cold| ms(cold.to_first_answer)).collect::<Vec<_>>());
+        let starts =
+            row.map(|row| row.starts.iter().map(|cold| ms(cold.to_first_answer)).collect::<Vec<_>>());
         starts.map(|starts| percentile(&starts, 50)).unwrap_or_default()
     }
 
@@ -156,12 +169,29 @@ impl Report {
             writeln!(
                 text,
                 "| {}: {}, {} | {:.2} | {:.2} | {memory:.1} | {:.0} | {:.2} | {:.2} |",
-                row.runtime.name(), row.function, row.algorithm, ms(warm.p50), ms(warm.p99), warm.postgres_us, warm.commits, warm.flushes
+                row.runtime.name(),
+                row.function,
+                row.algorithm,
+                ms(warm.p50),
+                ms(warm.p99),
+                warm.postgres_us,
+                warm.commits,
+                warm.flushes
             )?;
             if row.runtime == Runtime::Rust && row.function != "do_nothing" {
                 let name = format!("{}, {}", row.function, row.algorithm);
-                verdicts.push((format!("{name}: peak memory"), format!("<= {MAX_MEMORY:.0} MB"), format!("{memory:.1} MB"), memory <= MAX_MEMORY));
-                verdicts.push((format!("{name}: flushed commits a request"), "1".to_owned(), format!("{:.2}", warm.flushes), warm.flushes <= ONE_FLUSH));
+                verdicts.push((
+                    format!("{name}: peak memory"),
+                    format!("<= {MAX_MEMORY:.0} MB"),
+                    format!("{memory:.1} MB"),
+                    memory <= MAX_MEMORY,
+                ));
+                verdicts.push((
+                    format!("{name}: flushed commits a request"),
+                    "1".to_owned(),
+                    format!("{:.2}", warm.flushes),
+                    warm.flushes <= ONE_FLUSH,
+                ));
             }
         }
         self.verdicts.append(&mut verdicts);
@@ -173,19 +203,40 @@ impl Report {
         text.push_str("| CPU of the function's process a request | gross us | net us | net, of ours |\n|---|---:|---:|---:|\n");
         for algorithm in ["ES256", "RS256"] {
             for (function, limit) in MAX_CPU {
-                let nets: Vec<(Runtime, f64, f64)> = Runtime::ALL.into_iter().filter_map(|runtime| self.net(runtime, function, algorithm)).collect();
-                let Some(ours) = nets.iter().find(|row| row.0 == Runtime::Rust).map(|row| row.2) else { continue };
+                let nets: Vec<(Runtime, f64, f64)> = Runtime::ALL
+                    .into_iter()
+                    .filter_map(|runtime| self.net(runtime, function, algorithm))
+                    .collect();
+                let Some(ours) = nets.iter().find(|row| row.0 == Runtime::Rust).map(|row| row.2) else {
+                    continue;
+                };
                 for (runtime, gross, net) in &nets {
-                    writeln!(text, "| {}: {function}, {algorithm} | {gross:.0} | {net:.0} | {:.2} x |", runtime.name(), net / ours)?;
+                    writeln!(
+                        text,
+                        "| {}: {function}, {algorithm} | {gross:.0} | {net:.0} | {:.2} x |",
+                        runtime.name(),
+                        net / ours
+                    )?;
                 }
-                let best = nets.iter().filter(|row| row.0 != Runtime::Rust).map(|row| row.2).fold(f64::INFINITY, f64::min);
+                let best = nets
+                    .iter()
+                    .filter(|row| row.0 != Runtime::Rust)
+                    .map(|row| row.2)
+                    .fold(f64::INFINITY, f64::min);
                 if algorithm == "ES256" {
                     let share = ours / best;
-                    self.judge(&format!("{function}, {algorithm}: net CPU of the better peer's"), format!("<= {limit:.2}"), format!("{share:.2}"), share <= limit);
+                    self.judge(
+                        &format!("{function}, {algorithm}: net CPU of the better peer's"),
+                        format!("<= {limit:.2}"),
+                        format!("{share:.2}"),
+                        share <= limit,
+                    );
                 }
             }
         }
-        text.push_str("\nNet is gross less the same runtime's function that does nothing, under the same driver: ");
+        text.push_str(
+            "\nNet is gross less the same runtime's function that does nothing, under the same driver: ",
+        );
         let gross = Runtime::ALL.map(|runtime| {
             let nothing = self.warm(runtime, "do_nothing", "ES256").map(|warm| warm.application_us);
             format!("{} {:.0} us", runtime.name(), nothing.unwrap_or_default())
@@ -195,7 +246,8 @@ impl Report {
     }
 
     fn warm(&self, runtime: Runtime, function: &str, algorithm: &str) -> Option<Warm> {
-        let found = |row: &&WarmRow| row.runtime == runtime && row.function == function && row.algorithm == algorithm;
+        let found =
+            |row: &&WarmRow| row.runtime == runtime && row.function == function && row.algorithm == algorithm;
         self.warm.iter().find(found).map(|row| row.warm)
     }
 
@@ -207,7 +259,10 @@ impl Report {
     }
 
     fn twenty_at_once(&mut self, text: &mut String) -> Result<()> {
-        writeln!(text, "| {CLIENTS} at a time, a second, median (least to most) | | of it, ours |\n|---|---:|---:|")?;
+        writeln!(
+            text,
+            "| {CLIENTS} at a time, a second, median (least to most) | | of it, ours |\n|---|---:|---:|"
+        )?;
         let mut verdicts = Vec::new();
         for row in &self.throughput {
             let ours = percentile(&row.functions, 50);
@@ -223,28 +278,14 @@ impl Report {
             }
             let beside = if row.extended.is_empty() { &row.bare } else { &row.extended };
             let share = ours / percentile(beside, 50);
-            verdicts.push((format!("{}: throughput of pgbench's", row.function), format!(">= {MIN_THROUGHPUT}"), format!("{share:.2}"), share >= MIN_THROUGHPUT));
+            verdicts.push((
+                format!("{}: throughput of pgbench's", row.function),
+                format!(">= {MIN_THROUGHPUT}"),
+                format!("{share:.2}"),
+                share >= MIN_THROUGHPUT,
+            ));
         }
         self.verdicts.append(&mut verdicts);
         Ok(())
     }
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
-}
-
-fn percentile(values: &[f64], percent: usize) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(at).copied().unwrap_or(f64::NAN)
-}
-
-fn spread(values: &[f64]) -> String {
-    format!("{:.2} ({:.2})", percentile(values, 50), percentile(values, 90))
-}
-
-fn range(values: &[f64]) -> String {
-    format!("{:.0} ({:.0} to {:.0})", percentile(values, 50), percentile(values, 0), percentile(values, 100))
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use testing::deployment::SECRET_PREFIX;
 
 const CREATE: &[&str] = &["count", "START TRANSACTION", "create", "COMMIT"];
-const VERIFY: &[&str] = &["count", "find", "START TRANSACTION", "confirm", "login", "session", "head", "audit", "COMMIT"];
+const VERIFY: &[&str] =
+    &["count", "find", "START TRANSACTION", "confirm", "login", "session", "head", "audit", "COMMIT"];
 
 /// The first request also connects and publishes the key, and the second reads what was published.
 const WARM: u64 = 3;
@@ -29,10 +30,17 @@ pub async fn check(world: &World, first: u64) -> Result<()> {
             };
             n += WARM;
             let seen = statements_of_the_last(world, runtime, function, events).await?;
-            let expected: Result<Vec<String>> = names
-                .iter()
-                .map(|name| if name.starts_with(char::is_uppercase) { Ok((*name).into()) } else { statement(name) })
-                .collect();
+            let expected: Result<Vec<String>> =
+                names
+                    .iter()
+                    .map(|name| {
+                        if name.starts_with(char::is_uppercase) {
+                            Ok((*name).into())
+                        } else {
+                            statement(name)
+                        }
+                    })
+                    .collect();
             let expected = expected?;
             ensure!(
                 seen == expected,
@@ -81,7 +89,9 @@ fn statements(log: &str) -> Vec<String> {
     let joined = log.replace("\n\t", " ");
     let statement = |line: &str| {
         let text = line.split_once("LOG:  ")?.1;
-        let text = text.strip_prefix("statement: ").or_else(|| text.strip_prefix("execute ")?.split_once(": ").map(|parts| parts.1))?;
+        let text = text
+            .strip_prefix("statement: ")
+            .or_else(|| text.strip_prefix("execute ")?.split_once(": ").map(|parts| parts.1))?;
         Some(text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches(';').to_owned())
     };
     joined.lines().filter_map(statement).collect()

@@ -32,7 +32,15 @@ impl Script {
             fill(
                 "create",
                 &[
-                    "gen_random_uuid()", DID, "'mnemonic_login'", &title, nothing, nothing, nothing, nothing, "now()",
+                    "gen_random_uuid()",
+                    DID,
+                    "'mnemonic_login'",
+                    &title,
+                    nothing,
+                    nothing,
+                    nothing,
+                    nothing,
+                    "now()",
                     soon,
                 ],
             )?,
@@ -54,7 +62,18 @@ impl Script {
             fill(
                 "session",
                 &[
-                    ID, USER, "'did'", DID, &key, "now()", &sealed, "now()", MONTH, MONTH, ADDRESS, "'satchel-bench'",
+                    ID,
+                    USER,
+                    "'did'",
+                    DID,
+                    &key,
+                    "now()",
+                    &sealed,
+                    "now()",
+                    MONTH,
+                    MONTH,
+                    ADDRESS,
+                    "'satchel-bench'",
                 ],
             )?,
             format!("{} \\gset head_", fill("head", &[&format!("({USER})::text")])?),
@@ -80,9 +99,8 @@ impl Script {
     }
 
     pub fn for_pgbench(&self) -> String {
-        let mut text = format!(
-            "\\set i :i + 1\n\\set n :base + :client_id * {STRIDE} + :i\n\\set a :n % {ACCOUNTS}\n"
-        );
+        let mut text =
+            format!("\\set i :i + 1\n\\set n :base + :client_id * {STRIDE} + :i\n\\set a :n % {ACCOUNTS}\n");
         for step in &self.0 {
             text.push_str(step);
             text.push_str(if step.contains("\\gset") { "\n" } else { ";\n" });

@@ -5,7 +5,7 @@ use crate::script::{STRIDE, Script};
 use crate::single::{self, Cold};
 use crate::throughput::{self, CLIENTS, Protocol};
 use crate::world::{Runtime, World};
-use crate::{binaries, machine, peers, same_work, seed};
+use crate::{binaries, document, machine, peers, same_work, seed};
 use anyhow::{Context, Result};
 use shared::db::roles::Role;
 use shared::fresh::SigningAlgorithm;
@@ -93,7 +93,7 @@ pub async fn run(options: &Options) -> Result<()> {
 
     let text = report.render(if options.quick { " --quick" } else { "" })?;
     println!("{text}");
-    report.write(&text, options.record && !options.quick)?;
+    document::write(&text, options.record && !options.quick)?;
     world.stop()
 }
 
@@ -105,11 +105,14 @@ async fn cold_starts(
 ) -> Result<()> {
     phase("cold starts", report).await?;
     let password = world.db.passwords.get(&Role::Auth).context("no password")?;
-    let url = deployment::sibling(&world.server.admin_url(), &world.db.name, Some((Role::Auth.name(), password)))?;
+    let url =
+        deployment::sibling(&world.server.admin_url(), &world.db.name, Some((Role::Auth.name(), password)))?;
     let secret = format!("{SECRET_PREFIX}/database/auth");
     let (mut connects, mut reads) = (Vec::new(), Vec::new());
-    let mut starts: Vec<(Runtime, &str, Vec<Cold>)> =
-        Runtime::ALL.into_iter().flat_map(|r| [NOTHING, CREATE, VERIFY].map(|f| (r, f, Vec::new()))).collect();
+    let mut starts: Vec<(Runtime, &str, Vec<Cold>)> = Runtime::ALL
+        .into_iter()
+        .flat_map(|r| [NOTHING, CREATE, VERIFY].map(|f| (r, f, Vec::new())))
+        .collect();
     // One of each in turn, so that a busy moment is everybody's.
     for _ in 0..counts.cold_starts {
         connects.push(throughput::bare("bare_connect", &[&url]).await?);
@@ -175,8 +178,9 @@ async fn throughput(
     world.sign_with(SigningAlgorithm::Es256).await?;
     for function in [CREATE, VERIFY] {
         phase(&format!("{function}, {CLIENTS} at a time"), report).await?;
-        let script =
-            || if function == VERIFY { Script::verify_lightning_signature() } else { Script::create_challenge() };
+        let script = || {
+            if function == VERIFY { Script::verify_lightning_signature() } else { Script::create_challenge() }
+        };
         let mut row = ThroughputRow::new(function);
         for _ in 0..counts.throughput_rounds {
             let each = counts.throughput.as_secs() * 200 + 100;
@@ -200,7 +204,8 @@ async fn throughput(
                     Some(tps) if protocol == Protocol::Extended => row.extended.push(tps),
                     Some(tps) => row.prepared.push(tps),
                     None if protocol == Protocol::Extended => {
-                        row.bare.push(throughput::bare_driver(world, script()?, base, counts.throughput).await?);
+                        row.bare
+                            .push(throughput::bare_driver(world, script()?, base, counts.throughput).await?);
                     }
                     None => {}
                 }

@@ -135,7 +135,10 @@ impl Counters {
             "SELECT xact_commit, ({flushes}) FROM pg_stat_database WHERE datname = current_database()"
         );
         let row = world.admin.query_typed_one(&sql, &[]).await?;
-        Ok(Self { commits: row.get::<_, i64>(0).cast_unsigned(), flushes: row.get::<_, i64>(1).cast_unsigned() })
+        Ok(Self {
+            commits: row.get::<_, i64>(0).cast_unsigned(),
+            flushes: row.get::<_, i64>(1).cast_unsigned(),
+        })
     }
 
     fn since(self, before: Self) -> Self {

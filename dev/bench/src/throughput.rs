@@ -132,7 +132,11 @@ fn find_pgbench() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&std::env::var_os("PATH")?).collect::<Vec<_>>();
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = debian.map(|version| version.path().join("bin"));
-    on_path.into_iter().chain(debian).map(|directory| directory.join("pgbench")).find(|path| Path::exists(path))
+    on_path
+        .into_iter()
+        .chain(debian)
+        .map(|directory| directory.join("pgbench"))
+        .find(|path| Path::exists(path))
 }
 
 fn per_second(count: u64, time: Duration) -> f64 {

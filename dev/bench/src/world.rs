@@ -57,7 +57,8 @@ impl World {
         let template = Template::load(world::root().join("template.yaml"), &parameters.into())?;
         let admin = db.admin().await?;
         let backend: i32 = admin.query_typed_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-        let postmaster = machine::parent_of(backend.cast_unsigned()).context("the server has no process here")?;
+        let postmaster =
+            machine::parent_of(backend.cast_unsigned()).context("the server has no process here")?;
         let world = Self { db, admin, sandbox, template, postmaster, server };
         let signing = fresh::signing(SigningAlgorithm::Es256).ok().context("no key")?;
         deployment::put_secrets(&world.sandbox.secrets(), &world.address()?, &world.db.passwords, &signing)?;

@@ -9,6 +9,7 @@ use shared::fresh::{self, SigningAlgorithm};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 use testing::postgres::Server;
 use testing::{TestDb, deployment, world};
 use tokio_postgres::Client as Database;
@@ -111,6 +112,16 @@ impl Stack {
         let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
                    WHERE datname = current_database() AND usename LIKE 'satchel%'";
         Ok(self.admin().await?.batch_execute(end).await?)
+    }
+
+    /// Returns when a function waits for a lock that the test holds.
+    pub async fn until_somebody_waits(&self) -> Result<()> {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.db.count(waiting).await? == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
     }
 
     /// Every process of every function.

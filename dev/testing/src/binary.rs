@@ -49,6 +49,11 @@ pub async fn call(api: &RuntimeApi, call: &Call) -> anyhow::Result<Outcome> {
     send(api, &event(call)?).await
 }
 
+/// Sends `events/<function>.json` as it stands, as `cargo lambda invoke` does.
+pub async fn event_file(api: &RuntimeApi, function: &str) -> anyhow::Result<Outcome> {
+    send(api, &serde_json::from_str(&crate::request::event_text(function)?)?).await
+}
+
 /// A body that is not the base64 it is said to be is a 400, and the process serves on.
 pub async fn survives_bad_base64(api: &RuntimeApi, good: &Call) -> anyhow::Result<()> {
     for body in ["%%%", "e30", "e30=\n", "é"] {
@@ -57,6 +62,7 @@ pub async fn survives_bad_base64(api: &RuntimeApi, good: &Call) -> anyhow::Resul
         event["isBase64Encoded"] = json!(true);
         let answer = send(api, &event).await?;
         ensure!(answer.refusal()? == (400, "MALFORMED_REQUEST"), "{body:?}: {answer:?}");
+        ensure!(answer.text("/message")? == "the body is not base64", "{body:?}: {answer:?}");
     }
     let answer = call(api, good).await?;
     ensure!(answer.status.is_success(), "it does not serve on: {answer:?}");

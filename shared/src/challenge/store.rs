@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ChallengeType, MAX_WRONG_ANSWERS, NewChallenge, Purpose};
-use crate::db::{DbError, GenericClient, Row, Type, execute, query_opt};
+use crate::db::{DbError, GenericClient, Row, Type, delete_in_batches, execute, query_opt};
 use crate::lightning::{Did, Pubkey};
 
 /// Stores a challenge with the text its signature will be checked against.
@@ -143,7 +143,14 @@ pub async fn confirm(
 
 /// Removes challenges that expired before `before` and returns how many.
 pub async fn delete_expired(client: &impl GenericClient, before: OffsetDateTime) -> Result<u64, DbError> {
-    execute(client, "DELETE FROM challenges WHERE expires_at < $1", &[(&before, Type::TIMESTAMPTZ)]).await
+    delete_in_batches(
+        client,
+        "DELETE FROM challenges
+         WHERE expires_at < $1
+           AND ctid = ANY (ARRAY(SELECT ctid FROM challenges WHERE expires_at < $1 LIMIT $2))",
+        before,
+    )
+    .await
 }
 
 impl TryFrom<Row> for Challenge {

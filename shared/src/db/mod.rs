@@ -7,7 +7,7 @@ mod statement;
 
 pub use connect::{Credentials, Database};
 pub use error::DbError;
-pub use statement::{Param, execute, query, query_one, query_opt};
+pub use statement::{Param, delete_in_batches, execute, query, query_one, query_opt};
 pub use tokio_postgres::types::Type;
 pub use tokio_postgres::{GenericClient, Row, Transaction};
 

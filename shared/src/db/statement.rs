@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 
@@ -9,6 +10,8 @@ use crate::metrics;
 
 /// Statements slower than this are logged: by fingerprint and text, and never with a value.
 const SLOW: Duration = Duration::from_millis(100);
+/// Rows deleted at a time.
+const BATCH: i64 = 10_000;
 
 /// A value and the type its place in the statement has. Naming the type saves the round trip that would ask
 /// for it, and leaves no named statement behind for a pooler to lose.
@@ -53,6 +56,23 @@ pub async fn execute(
     let changed = client.execute_typed(sql, params).await;
     note(sql, started);
     Ok(changed?)
+}
+
+/// Runs a statement that takes away at most [`BATCH`] rows, as often as it finds that many, and returns how many
+/// went. One statement over everything would run into its role's time limit after a long pause, each time.
+pub async fn delete_in_batches(
+    client: &impl GenericClient,
+    sql: &'static str,
+    before: OffsetDateTime,
+) -> Result<u64, DbError> {
+    let mut gone = 0;
+    loop {
+        let batch = execute(client, sql, &[(&before, Type::TIMESTAMPTZ), (&BATCH, Type::INT8)]).await?;
+        gone += batch;
+        if batch < BATCH.unsigned_abs() {
+            return Ok(gone);
+        }
+    }
 }
 
 fn note(sql: &'static str, started: Instant) {

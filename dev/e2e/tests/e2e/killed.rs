@@ -1,7 +1,5 @@
 //! A process that dies under a request.
 
-use std::time::Duration;
-
 use e2e::{Owner, Result, Stack, StackOptions, form};
 
 #[tokio::test]
@@ -14,7 +12,7 @@ async fn a_function_killed_while_it_serves_leaves_its_caller_an_answer_and_the_n
     let holding = admin.transaction().await?;
     holding.batch_execute("LOCK TABLE challenges IN ACCESS EXCLUSIVE MODE").await?;
     let serving = tokio::spawn(owner.ask("qrcode_login").send());
-    wait_until_somebody_waits(&stack).await?;
+    stack.until_somebody_waits().await?;
     let killed = stack.gateway.kill("create_challenge").await?;
     let answer = serving.await??;
     holding.rollback().await?;
@@ -32,13 +30,4 @@ fn form_of(answer: &e2e::Answer) -> Result<String> {
     let mut answer = answer.clone();
     answer.headers.entry("cache-control").or_insert("no-store".parse()?);
     form::error_code(&answer)
-}
-
-async fn wait_until_somebody_waits(stack: &Stack) -> Result<()> {
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while stack.db.count(waiting).await? == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
 }

@@ -23,6 +23,14 @@ async fn the_binary_answers_and_lives_on_after_bad_events() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_binary_answers_the_event_file_where_nothing_is_seeded() -> Result<()> {
+    let world = World::start().await?;
+    let answer = binary::event_file(&world.binary(BINARY, NAME).await?, NAME).await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_binary_names_every_missing_variable_at_once() -> Result<()> {
     let world = World::start().await?;
     let missing = [

@@ -168,7 +168,11 @@ async fn a_did_may_be_percent_encoded() -> Result<()> {
     let world = World::start().await?;
     let user = owner(&world).await?;
     let deps = wire(&world).await?;
-    for did in ["did%3Amnemonic%3A9f86d081884c7d65", "did%3amnemonic:9f86d081884c7d65", "%64id:mnemonic:9f86d081884c7d65"] {
+    for did in [
+        "did%3Amnemonic%3A9f86d081884c7d65",
+        "did%3amnemonic:9f86d081884c7d65",
+        "%64id:mnemonic:9f86d081884c7d65",
+    ] {
         let answer = read(&deps, &user, did).await?;
         assert_eq!(answer.status, 200, "{did}: {answer:?}");
         assert_eq!(answer.text("/did")?, DID);

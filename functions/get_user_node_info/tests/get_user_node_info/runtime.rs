@@ -51,8 +51,7 @@ async fn the_binary_names_every_missing_variable_at_once() -> Result<()> {
 #[tokio::test]
 async fn the_binary_names_every_weak_value_at_once_and_quotes_none() -> Result<()> {
     let world = World::start().await?;
-    let remote =
-        r#"{"host":"db.canary","port":1,"dbname":"d","username":"u","password":"canary","sslmode":"disable"}"#;
+    let remote = r#"{"host":"db.canary","port":1,"dbname":"d","username":"u","password":"canary","sslmode":"disable"}"#;
     world.sandbox.secrets().put("w/database", remote);
     let weak = [
         ("DATABASE_SECRET", "w/database"),

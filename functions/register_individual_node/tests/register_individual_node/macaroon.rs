@@ -1,9 +1,12 @@
 //! Which macaroons are kept, how, and where they never show.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use register_individual_node::Deps;
-use shared::crypto::{KeyRing, SealingKeys};
+use serde_json::Value;
+use shared::crypto::{KeyRing, OpenError, SealingKeys};
 use shared::node;
 use testing::{Result, World};
 
@@ -11,13 +14,22 @@ use super::{DID, NAME, Owner, nothing_was_written, rows, send, wire};
 
 const READ_ALL: &[(&str, &str)] = &[("info", "read"), ("onchain", "read"), ("offchain", "write")];
 
-/// What is sealed in the one row of `nodes`, opened with the ring.
-async fn opened(world: &World, owner: &Owner) -> Result<String> {
+async fn ring(world: &World) -> Result<Arc<KeyRing>> {
     let ring = world.wire(NAME, |config| config.secret::<SealingKeys, KeyRing>("SEALING_SECRET")).await?;
+    Ok(ring.get().await?)
+}
+
+/// What stands in the one row of `nodes`.
+async fn sealed(world: &World) -> Result<Vec<u8>> {
     let row = world.db.admin().await?.query_typed("SELECT macaroon_sealed FROM nodes", &[]).await?;
-    let sealed: Vec<u8> = row.first().context("no node")?.get(0);
+    Ok(row.first().context("no node")?.get(0))
+}
+
+/// The same, opened with the world's own ring.
+async fn opened(world: &World, owner: &Owner) -> Result<String> {
     let field = node::macaroon_field(&owner.user.user_id);
-    Ok(String::from_utf8(ring.get().await?.open(field, &sealed)?.expose().clone())?)
+    let opened = ring(world).await?.open(field, &sealed(world).await?)?;
+    Ok(String::from_utf8(opened.expose().clone())?)
 }
 
 #[tokio::test]
@@ -27,12 +39,7 @@ async fn a_narrow_macaroon_is_kept_as_hex_and_sealed() -> Result<()> {
     let deps = wire(&world).await?;
     let hex = owner.node.invoice_macaroon.clone();
     let bytes = HEXLOWER.decode(hex.as_bytes())?;
-    let forms = [
-        hex.clone(),
-        hex.to_uppercase(),
-        BASE64.encode(&bytes),
-        BASE64URL_NOPAD.encode(&bytes),
-    ];
+    let forms = [hex.clone(), hex.to_uppercase(), BASE64.encode(&bytes), BASE64URL_NOPAD.encode(&bytes)];
     for form in forms {
         let answer = send(&deps, &owner.call(&owner.with("admin_macaroon", form.as_str()))).await?;
         assert_eq!(answer.status, 200, "{form}: {answer:?}");
@@ -45,6 +52,50 @@ async fn a_narrow_macaroon_is_kept_as_hex_and_sealed() -> Result<()> {
         let text: String = admin.query_typed(&query, &[]).await?[0].get(0);
         assert!(!text.contains(&hex) && !text.contains(&hex[20..80]), "{table} holds the macaroon");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_update_that_brings_no_macaroon_leaves_the_earlier_one() -> Result<()> {
+    let world = World::start().await?;
+    let owner = Owner::new(&world, DID, "alice").await?;
+    let deps = world.wire_with(NAME, &[("MACAROON_TOO_WIDE", "discard")], Deps::wire).await?;
+    let narrow = owner.node.invoice_macaroon.clone();
+    let wide = owner.node.bake(READ_ALL)?;
+    let with = |macaroon: Value| owner.call(&owner.with("admin_macaroon", macaroon));
+    for call in [
+        with(narrow.as_str().into()),
+        owner.call(&owner.with("node_id", "node13")),
+        with(Value::Null),
+        with(wide.into()),
+    ] {
+        assert_eq!(send(&deps, &call).await?.status, 200);
+        assert_eq!(opened(&world, &owner).await?, narrow);
+    }
+    let newer = owner.node.bake(&[("invoices", "read"), ("uri", "/lnrpc.Lightning/AddInvoice")])?;
+    assert_eq!(send(&deps, &with(newer.as_str().into())).await?.status, 200);
+    assert_eq!(opened(&world, &owner).await?, newer);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_sealed_differs_each_time_and_opens_in_its_own_row_alone() -> Result<()> {
+    let world = World::start().await?;
+    let owner = Owner::new(&world, DID, "alice").await?;
+    let deps = wire(&world).await?;
+    let call = owner.call(&owner.with("admin_macaroon", owner.node.invoice_macaroon.as_str()));
+    assert_eq!(send(&deps, &call).await?.status, 200);
+    let first = sealed(&world).await?;
+    assert_eq!(send(&deps, &call).await?.status, 200);
+    let second = sealed(&world).await?;
+    assert_ne!(first, second);
+
+    let ring = ring(&world).await?;
+    assert!(ring.open(node::macaroon_field(&owner.user.user_id), &first).is_ok());
+    let elsewhere = ring.open(node::macaroon_field(&owner.user.session_id), &first);
+    assert_eq!(elsewhere.err(), Some(OpenError::Refused));
+    let plain = owner.node.invoice_macaroon.as_bytes();
+    assert!(!first.windows(16).any(|window| plain.windows(16).any(|part| part == window)));
     Ok(())
 }
 

@@ -70,7 +70,8 @@ async fn rows(world: &World, table: &str) -> Result<i64> {
 
 /// Every row of every table a registration could touch, to compare before and after.
 async fn everything(world: &World) -> Result<String> {
-    let tables = ["users", "identities", "sessions", "nodes", "audit_logs", "audit_chains", "idempotency_keys"];
+    let tables =
+        ["users", "identities", "sessions", "nodes", "audit_logs", "audit_chains", "idempotency_keys"];
     let admin = world.db.admin().await?;
     let mut rows = String::new();
     for table in tables {
@@ -83,7 +84,9 @@ async fn everything(world: &World) -> Result<String> {
 
 /// Of all a registration writes there is nothing.
 async fn nothing_was_written(world: &World) -> Result<()> {
-    for table in ["nodes", "audit_logs", "audit_chains", "idempotency_keys", "identities WHERE retired_at IS NOT NULL"] {
+    for table in
+        ["nodes", "audit_logs", "audit_chains", "idempotency_keys", "identities WHERE retired_at IS NOT NULL"]
+    {
         assert_eq!(rows(world, table).await?, 0, "{table}");
     }
     Ok(())

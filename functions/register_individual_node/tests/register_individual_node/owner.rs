@@ -37,7 +37,8 @@ async fn a_key_once_replaced_is_no_key_to_register() -> Result<()> {
     let world = World::start().await?;
     let owner = Owner::new(&world, DID, "alice").await?;
     let client = world.db.connect(Role::Auth).await?;
-    shared::account::retire_node(&client, owner.user.user_id, owner.node.pubkey.parse()?, world.now()).await?;
+    shared::account::retire_node(&client, owner.user.user_id, owner.node.pubkey.parse()?, world.now())
+        .await?;
     let before = everything(&world).await?;
     let answer = send(&wire(&world).await?, &owner.call(&owner.body())).await?;
     assert_eq!(answer.refusal()?, (409, "NODE_ALREADY_BOUND"));
@@ -48,7 +49,8 @@ async fn a_key_once_replaced_is_no_key_to_register() -> Result<()> {
 #[tokio::test]
 async fn a_name_at_an_address_is_one_accounts() -> Result<()> {
     let world = World::start().await?;
-    let (owner, other) = (Owner::new(&world, DID, "alice").await?, Owner::new(&world, OTHER_DID, "bob").await?);
+    let (owner, other) =
+        (Owner::new(&world, DID, "alice").await?, Owner::new(&world, OTHER_DID, "bob").await?);
     let deps = wire(&world).await?;
     assert_eq!(send(&deps, &owner.call(&owner.body())).await?.status, 200);
     let before = everything(&world).await?;
@@ -108,7 +110,8 @@ async fn without_a_standing_session_nothing_is_registered() -> Result<()> {
     let bare = send(&deps, &Call::new(ROUTE).json(&owner.body())).await?;
     assert_eq!(bare.refusal()?, (401, "UNAUTHENTICATED"));
     assert_eq!(bare.header("www-authenticate"), Some("Bearer"));
-    let forged = send(&deps, &Call::new(ROUTE).json(&owner.body()).bearer("eyJhbGciOiJub25lIn0.e30.")).await?;
+    let forged =
+        send(&deps, &Call::new(ROUTE).json(&owner.body()).bearer("eyJhbGciOiJub25lIn0.e30.")).await?;
     assert_eq!(forged.refusal()?, (401, "UNAUTHENTICATED"));
     assert_eq!(everything(&world).await?, before);
 

@@ -29,7 +29,15 @@ async fn each_field_is_checked_and_named() -> Result<()> {
         ("did", vec![json!(null), json!(1), json!("did:web:a"), json!("x".repeat(2_000))]),
         (
             "node_id",
-            vec![json!(null), json!(1), json!(""), json!("a b"), json!("é"), json!("a/b"), json!("n".repeat(65))],
+            vec![
+                json!(null),
+                json!(1),
+                json!(""),
+                json!("a b"),
+                json!("é"),
+                json!("a/b"),
+                json!("n".repeat(65)),
+            ],
         ),
         ("lightning_pubkey", vec![json!(null), json!(""), json!("02"), json!("0".repeat(66)), json!([1])]),
         (

@@ -1,10 +1,27 @@
 //! The real binary, and what it stands on going away.
 
+use anyhow::Context;
+use serde_json::{Value, json};
 use testing::{Result, World, binary};
 
-use super::{DID, NAME, Owner, nothing_was_written, send, wire};
+use super::{DID, KEY_1, NAME, Owner, nothing_was_written, rows, send, wire};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_register_individual_node");
+
+#[tokio::test]
+async fn the_binary_answers_the_event_file() -> Result<()> {
+    let world = World::start().await?;
+    world.catch_up();
+    let user = world.sign_in(&format!("did:lightning:{KEY_1}"), KEY_1).await?;
+    let api = world.binary(BINARY, NAME).await?;
+    let mut event: Value = serde_json::from_str(&testing::request::event_text(NAME)?)?;
+    let authorization = event.pointer_mut("/headers/authorization").context("no bearer header")?;
+    *authorization = json!(format!("Bearer {}", user.access_token));
+    let answer = binary::send(&api, &event).await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(rows(&world, "nodes WHERE node_id = 'node12' AND macaroon_sealed IS NOT NULL").await?, 1);
+    Ok(())
+}
 
 #[tokio::test]
 async fn the_binary_registers_and_logs_no_macaroon() -> Result<()> {

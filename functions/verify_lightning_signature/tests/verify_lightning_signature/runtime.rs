@@ -39,6 +39,14 @@ async fn the_binary_lives_on_after_bad_events() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_event_file_finds_no_challenge_where_nothing_is_seeded() -> Result<()> {
+    let world = World::start().await?;
+    let answer = binary::event_file(&world.binary(BINARY, NAME).await?, NAME).await?;
+    assert_eq!(answer.refusal()?, (410, "CHALLENGE_GONE"));
+    nothing_was_written(&world).await
+}
+
+#[tokio::test]
 async fn the_binary_names_every_missing_variable_at_once() -> Result<()> {
     let world = World::start().await?;
     let missing = [

@@ -14,7 +14,12 @@ pub fn add(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
     payloads(kit, forms)
 }
 
-fn each(kit: &Kit<'_>, forms: &mut Forms, field: &str, values: impl IntoIterator<Item = Value>) -> Result<()> {
+fn each(
+    kit: &Kit<'_>,
+    forms: &mut Forms,
+    field: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<()> {
     let odd = [json!(null), json!({}), json!([]), json!(true)];
     for value in values.into_iter().chain(odd) {
         let name = format!("{field} {value}");
@@ -76,7 +81,8 @@ fn account_and_session(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
 
 fn times(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
     let now = kit.now;
-    let with = |field: &str, value: Value| kit.signed(&kit.header(), &changed(&kit.claims(), field, Some(value)));
+    let with =
+        |field: &str, value: Value| kit.signed(&kit.header(), &changed(&kit.claims(), field, Some(value)));
     for (at, name) in [
         (now - 5, "just past the leeway"),
         (now - 6, "a second more"),

@@ -20,7 +20,8 @@ pub fn add(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
 fn unsigned(kit: &Kit<'_>, forms: &mut Forms) {
     let signature = kit.good.rsplit('.').next().unwrap_or_default();
     let claims = base64(&kit.claims().to_string());
-    let spellings = ["none", "None", "NONE", "nOnE", "NoNe", "nonE", "none ", " none", "none\0", "null", "", "0"];
+    let spellings =
+        ["none", "None", "NONE", "nOnE", "NoNe", "nonE", "none ", " none", "none\0", "null", "", "0"];
     let mut algorithms: Vec<(String, Option<Value>)> =
         spellings.map(|alg| (format!("{alg:?}"), Some(json!(alg)))).into();
     for odd in [json!(null), json!(0), json!(false), json!([]), json!(["RS256"]), json!({ "alg": "RS256" })] {
@@ -38,7 +39,8 @@ fn unsigned(kit: &Kit<'_>, forms: &mut Forms) {
 /// The public key is known to everybody; as an HMAC's secret it is nobody's.
 fn keyed_by_the_public_key(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
     let public = &kit.public;
-    let (spki, pkcs1) = (Public::pem("PUBLIC KEY", &public.spki), Public::pem("RSA PUBLIC KEY", &public.pkcs1));
+    let (spki, pkcs1) =
+        (Public::pem("PUBLIC KEY", &public.spki), Public::pem("RSA PUBLIC KEY", &public.pkcs1));
     let n = public.jwk["n"].as_str().unwrap_or_default();
     let (jwk, set) = (public.jwk.to_string(), json!({ "keys": [public.jwk] }).to_string());
     let secrets: [(&str, &[u8]); 12] = [
@@ -55,8 +57,7 @@ fn keyed_by_the_public_key(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
         ("empty", b""),
         ("secret", b"secret"),
     ];
-    let algorithms =
-        [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)];
+    let algorithms = [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)];
     for (alg, algorithm) in algorithms {
         for (name, secret) in secrets {
             let header = changed(&kit.header(), "alg", Some(json!(alg))).to_string();
@@ -208,7 +209,9 @@ fn types_and_extensions(kit: &Kit<'_>, forms: &mut Forms) -> Result<()> {
         forms.token(name, &kit.signed(&changed(&header, "typ", Some(typ)), &kit.claims())?);
     }
     forms.token("no typ", &kit.signed(&changed(&header, "typ", None), &kit.claims())?);
-    for crit in [json!([]), json!(["exp"]), json!(["b64"]), json!(["nonsense"]), json!("exp"), json!([1]), json!({})] {
+    for crit in
+        [json!([]), json!(["exp"]), json!(["b64"]), json!(["nonsense"]), json!("exp"), json!([1]), json!({})]
+    {
         let name = format!("crit {crit}");
         forms.token(name, &kit.signed(&changed(&header, "crit", Some(crit)), &kit.claims())?);
     }

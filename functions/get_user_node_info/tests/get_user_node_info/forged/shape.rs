@@ -96,7 +96,10 @@ fn rearranged(good: &str, forms: &mut Forms) {
         ("two with a comma", format!("{good},{good}")),
         ("two headers joined as the gateway joins them", format!("{good}, Bearer {good}")),
         ("flattened JSON", format!(r#"{{"protected":"{a}","payload":"{b}","signature":"{c}"}}"#)),
-        ("general JSON", format!(r#"{{"payload":"{b}","signatures":[{{"protected":"{a}","signature":"{c}"}}]}}"#)),
+        (
+            "general JSON",
+            format!(r#"{{"payload":"{b}","signatures":[{{"protected":"{a}","signature":"{c}"}}]}}"#),
+        ),
     ] {
         forms.token(name, &token);
     }
@@ -180,7 +183,9 @@ fn sent_otherwise(good: &str, forms: &mut Forms) {
     for name in ["access_token", "token", "authorization", "Authorization", "jwt"] {
         forms.elsewhere(format!("{name} in the query"), Vec::new(), format!("{name}={good}"));
     }
-    for name in ["x-authorization", "proxy-authorization", "x-access-token", "cookie", "x-amzn-oidc-accesstoken"] {
+    for name in
+        ["x-authorization", "proxy-authorization", "x-access-token", "cookie", "x-amzn-oidc-accesstoken"]
+    {
         let value = if name == "cookie" { format!("access_token={good}") } else { format!("Bearer {good}") };
         forms.elsewhere(format!("{name} for authorization"), vec![(name, value)], String::new());
     }
