@@ -38,8 +38,10 @@ pub struct Issuer {
 pub fn issuer_url(config: &mut Config) -> String {
     let url = config.text("ISSUER_URL");
     let loopback = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
+    let bare = |url: &Url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     let usable = Url::parse(&url).is_ok_and(|parsed| {
-        (parsed.scheme() == "https" || loopback(&parsed)) && parsed.query().is_none() && !url.ends_with('/')
+        let secure = parsed.scheme() == "https" || (parsed.scheme() == "http" && loopback(&parsed));
+        secure && bare(&parsed) && !url.ends_with('/')
     });
     if !usable && !url.is_empty() {
         config.problem("ISSUER_URL is not an https URL without query and trailing slash");

@@ -6,12 +6,10 @@ use crate::single::{Cold, Warm};
 use crate::throughput::CLIENTS;
 use crate::world::Runtime;
 use crate::{binaries, peers};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
-use testing::postgres::target_dir;
-use testing::world::root;
 
 const MAX_BINARY: f64 = 10.0;
 const MAX_MEMORY: f64 = 30.0;

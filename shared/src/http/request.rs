@@ -76,15 +76,22 @@ impl Request {
 
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path();
-        let field = match path.iter().next() {
-            None | Some(Segment::Unknown) => String::from("(body)"),
-            Some(_) => path.to_string(),
-        };
-        // serde quotes the value it could not take; a caller may have put a secret there by mistake.
         let message = error.inner().to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
-        ApiError::invalid(field, without_value(message))
+        // serde names a missing field in its message only, and the path ends one above it.
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let known = error.path().iter().next().is_some_and(|segment| !matches!(segment, Segment::Unknown));
+        let field = match (known.then(|| error.path().to_string()), missing) {
+            (Some(path), Some(missing)) => format!("{path}.{missing}"),
+            (None, Some(missing)) => missing.to_owned(),
+            (Some(path), None) => path,
+            (None, None) => String::from("(body)"),
+        };
+        // serde also quotes the value it could not take; a caller may have put a secret there by mistake.
+        ApiError::invalid(
+            field,
+            if missing.is_some() { "is missing".to_owned() } else { without_value(message) },
+        )
     })
 }
 
