@@ -52,7 +52,7 @@ CREATE TABLE sessions (
     ip                  inet,
     user_agent          text CONSTRAINT sessions_user_agent_length CHECK (char_length(user_agent) <= 256)
 );
-CREATE INDEX sessions_user_id_idx ON sessions (user_id) WHERE revoked_at IS NULL;
+CREATE INDEX sessions_user_id_node_auth_at_idx ON sessions (user_id, node_auth_at);
 
 -- Says whose transaction this is and whether that session still stands, in one round trip.
 CREATE FUNCTION enter_session(p_user_id uuid, p_session_id uuid, p_now timestamptz)

@@ -208,17 +208,23 @@ pub async fn retire_node(
     Ok(())
 }
 
-/// Notes that the account was signed in to.
+/// Notes that the account's node signed, if `pubkey` is its node still, and says whether it is. Until the
+/// transaction ends nobody can retire the key: a rebind comes before, or ends what this one begins.
 pub async fn note_login(
     client: &impl GenericClient,
     user_id: Uuid,
+    pubkey: Pubkey,
     now: OffsetDateTime,
-) -> Result<(), DbError> {
-    execute(
+) -> Result<bool, DbError> {
+    let noted = execute(
         client,
-        "UPDATE users SET last_login_at = $2 WHERE id = $1",
-        &[(&user_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+        "WITH node AS (
+             SELECT user_id FROM identities
+             WHERE user_id = $1 AND kind = 'node' AND subject = $3 AND retired_at IS NULL FOR SHARE
+         )
+         UPDATE users SET last_login_at = $2 FROM node WHERE id = node.user_id",
+        &[(&user_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&pubkey.to_string(), Type::TEXT)],
     )
     .await?;
-    Ok(())
+    Ok(noted == 1)
 }

@@ -160,6 +160,12 @@ impl Config {
         let [region, key_id, key] = AWS.map(|name| self.text(name));
         let token = self.optional("AWS_SESSION_TOKEN");
         let endpoint = self.optional("AWS_ENDPOINT_URL_SECRETS_MANAGER");
+        let in_clear = endpoint.as_ref().is_some_and(|url| !url.starts_with("https://"));
+        if in_clear && !self.flag("ALLOW_HTTP_PROVIDERS") {
+            self.problem(
+                "AWS_ENDPOINT_URL_SECRETS_MANAGER is not https, and ALLOW_HTTP_PROVIDERS is not true",
+            );
+        }
         let manager = Manager::new(region, key_id, key, token, endpoint);
         self.manager = Some(manager.clone());
         manager

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use bytes::Bytes;
@@ -24,6 +24,9 @@ use crate::{log, metrics};
 
 /// A handler at work. Without its name, because it nests deeper than the compiler looks.
 type Handling<'a> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + 'a>>;
+
+/// Kept back from a function's time for its answer.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 static COLD: AtomicBool = AtomicBool::new(true);
 
@@ -98,8 +101,11 @@ async fn answer<D>(
     } else {
         let handling: Handling<'_> = Box::pin(handle(deps, &request));
         // A panic is answered like any other mistake of ours, and the process lives on.
-        let outcome = AssertUnwindSafe(handling).catch_unwind().await;
-        outcome.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")))
+        let handling = AssertUnwindSafe(handling).catch_unwind();
+        match tokio::time::timeout(time_left(&event.context, clock), handling).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked"))),
+            Err(_) => Err(ApiError::unavailable("the function's time was up")),
+        }
     };
     let (code, causes) = match &outcome {
         Ok(_) => (None, None),
@@ -108,6 +114,13 @@ async fn answer<D>(
     let reply = outcome.unwrap_or_else(|error| error.into_reply(&request.id, clock.now()));
     access_line(name, &request, &reply, &event.context, started, code, causes.as_deref());
     HttpAnswer::new(reply, &request.id)
+}
+
+/// Until the platform would end the process, less what it takes to say so in our own words. What was begun is
+/// dropped, and its transaction rolled back.
+fn time_left(context: &Context, clock: &Clock) -> Duration {
+    let now = u64::try_from(clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Duration::from_millis(context.deadline.saturating_sub(now)).saturating_sub(LAST_WORDS).max(LAST_WORDS)
 }
 
 fn access_line(

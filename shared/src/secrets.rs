@@ -19,6 +19,10 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 
 const KEPT_FOR: Duration = Duration::seconds(300);
+/// How long a kept copy is used before Secrets Manager, found away, is asked again.
+const TRY_AGAIN_AFTER: Duration = Duration::seconds(30);
+/// How long a request waits for a newer copy than the one it has.
+const WAIT_WITH_A_COPY: std::time::Duration = std::time::Duration::from_secs(1);
 const CALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a secret cannot be used. The text names the secret and never quotes it.
@@ -143,14 +147,16 @@ impl<T: Send + Sync + 'static> SecretHandle<T> {
         {
             return Ok(Arc::clone(&kept.value));
         }
-        match self.fetch().await {
+        match self.refetch(kept.is_some()).await {
             Ok(value) => {
                 *kept = Some(Kept { value: Arc::clone(&value), fetched_at: now });
                 Ok(value)
             }
-            Err(error) => match kept.as_ref() {
+            Err(error) => match kept.as_mut() {
                 Some(kept) => {
                     tracing::warn!(%error, "an earlier copy of the secret is used");
+                    // Good for a while, or every request would wait for an answer that does not come.
+                    kept.fetched_at = now - KEPT_FOR + TRY_AGAIN_AFTER;
                     Ok(Arc::clone(&kept.value))
                 }
                 None => Err(error),
@@ -164,6 +170,16 @@ impl<T: Send + Sync + 'static> SecretHandle<T> {
         let value = self.fetch().await?;
         *kept = Some(Kept { value: Arc::clone(&value), fetched_at: self.inner.clock.now() });
         Ok(value)
+    }
+
+    /// Waits for the answer only as long as there is nothing else to go by.
+    async fn refetch(&self, has_copy: bool) -> Result<Arc<T>, SecretError> {
+        if !has_copy {
+            return self.fetch().await;
+        }
+        let late =
+            |_| SecretError::Unavailable { id: self.inner.id.clone(), source: String::from("no answer yet") };
+        tokio::time::timeout(WAIT_WITH_A_COPY, self.fetch()).await.map_err(late)?
     }
 
     async fn fetch(&self) -> Result<Arc<T>, SecretError> {

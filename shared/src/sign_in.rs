@@ -99,6 +99,17 @@ pub struct Arrival {
     pub action: &'static str,
 }
 
+/// The key was compared before this transaction began; a rebind since then makes the challenge worthless.
+async fn note_login(
+    client: &impl GenericClient,
+    user_id: Uuid,
+    signer: Pubkey,
+    now: OffsetDateTime,
+) -> Result<(), CarryOutError> {
+    let still_its_node = account::note_login(client, user_id, signer, now).await?;
+    if still_its_node { Ok(()) } else { Err(ChallengeError::Gone.into()) }
+}
+
 /// Spends the challenge and brings the account about, in the caller's transaction. `new_user_id` is used when
 /// an account has to be made.
 pub async fn carry_out(
@@ -111,10 +122,13 @@ pub async fn carry_out(
     challenge::confirm(client, challenge, now).await?;
     match decision {
         Decision::SignIn(user_id) => {
-            account::note_login(client, user_id, now).await?;
+            note_login(client, user_id, signer, now).await?;
             Ok(Arrival { user_id, action: "session.created" })
         }
-        Decision::StepUp(user_id) => Ok(Arrival { user_id, action: "step_up.granted" }),
+        Decision::StepUp(user_id) => {
+            note_login(client, user_id, signer, now).await?;
+            Ok(Arrival { user_id, action: "step_up.granted" })
+        }
         Decision::Link(user_id) => {
             account::claim_node(client, user_id, signer, now).await?;
             Ok(Arrival { user_id, action: "node.linked" })
@@ -127,7 +141,7 @@ pub async fn carry_out(
             };
             if let Some(user_id) = owner {
                 account::claim_did(client, user_id, did, now).await?;
-                account::note_login(client, user_id, now).await?;
+                note_login(client, user_id, signer, now).await?;
                 return Ok(Arrival { user_id, action: "did.added" });
             }
             account::create(client, new_user_id, did, signer, now).await?;

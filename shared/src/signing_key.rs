@@ -20,6 +20,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::seconds(1);
 /// The first key is good from a little before it was published: others sign in at that very moment, and began a
 /// little earlier or by a clock that is a little behind.
 const FIRST_KEY_BACKDATED: Duration = Duration::minutes(1);
+/// No key id is longer; a token that names a longer one is not ours.
+pub const MAX_KID_CHARS: usize = 128;
 const MIN_RSA_BITS: usize = 2048;
 
 /// The secret document `satchel/signing`.
@@ -52,6 +54,14 @@ impl TryFrom<SigningDocument> for PrivateKeys {
     fn try_from(document: SigningDocument) -> Result<Self, Self::Error> {
         if document.keys.is_empty() {
             return Err("holds no key");
+        }
+        let mut kids: Vec<_> = document.keys.iter().map(|key| key.kid.as_str()).collect();
+        if kids.iter().any(|kid| !(1..=MAX_KID_CHARS).contains(&kid.len())) {
+            return Err("holds a key whose kid is empty or too long");
+        }
+        kids.sort_unstable();
+        if kids.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("holds two keys with one kid");
         }
         document.keys.into_iter().map(PrivateKey::try_from).collect::<Result<_, _>>().map(Self)
     }
@@ -215,7 +225,8 @@ impl KeySet {
         if let Some(found) = signing(&self.keys(client, now, KEPT_FOR).await?) {
             return Ok(Some(found));
         }
-        Ok(signing(&self.keys(client, now, Duration::ZERO).await?))
+        // Not kept: this transaction may have published the key itself, and may yet be rolled back.
+        Ok(signing(&published(client, now).await?))
     }
 
     async fn keys(
@@ -225,12 +236,14 @@ impl KeySet {
         max_age: Duration,
     ) -> Result<Arc<Vec<PublicKey>>, DbError> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(kept) = kept.filter(|kept| now - kept.read_at < max_age && !kept.keys.is_empty()) {
+        if let Some(kept) = kept.filter(|kept| now - kept.read_at < max_age) {
             return Ok(kept.keys);
         }
         let keys = Arc::new(published(client, now).await?);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Kept { keys: Arc::clone(&keys), read_at: now });
+        if !keys.is_empty() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Kept { keys: Arc::clone(&keys), read_at: now });
+        }
         Ok(keys)
     }
 }

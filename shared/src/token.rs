@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::crypto::Secret;
 use crate::db::{DbError, GenericClient};
 use crate::secrets::{SecretError, SecretHandle};
-use crate::signing_key::{self, KeySet, PrivateKey, PrivateKeys, PublicKey, SigningDocument};
+use crate::signing_key::{self, KeySet, MAX_KID_CHARS, PrivateKeys, PublicKey, SigningDocument};
 
 /// RFC 9068's type: nothing else signed with our keys can be taken for an access token.
 const ACCESS_TYPE: &str = "at+jwt";
@@ -198,28 +198,34 @@ impl TokenIssuer {
         claims: &impl Serialize,
         now: OffsetDateTime,
     ) -> Result<Secret<String>, IssueError> {
-        let private = self.private.get().await.map_err(IssueError::Secret)?;
-        let key = self.signing_key(client, &private, now).await?;
+        let mut private = self.private.get().await.map_err(IssueError::Secret)?;
+        let kid = self.signing_kid(client, &private, now).await?;
+        if private.find(&kid).is_none() {
+            // Published a moment ago, and newer than the copy of the secret kept here.
+            private = self.private.get_fresh().await.map_err(IssueError::Secret)?;
+        }
+        // Never a key whose public half nobody can find.
+        let key = private.find(&kid).ok_or(IssueError::NoKey)?;
         let mut header = Header::new(key.algorithm);
         header.typ = Some(typ.to_owned());
         header.kid = Some(key.kid.clone());
         jsonwebtoken::encode(&header, claims, &key.key).map(Secret::new).map_err(IssueError::Sign)
     }
 
-    async fn signing_key<'a>(
+    /// The id of the key that signs now; the first token of a deployment publishes the first key.
+    async fn signing_kid(
         &self,
         client: &impl GenericClient,
-        private: &'a PrivateKeys,
+        private: &PrivateKeys,
         now: OffsetDateTime,
-    ) -> Result<&'a PrivateKey, IssueError> {
+    ) -> Result<String, IssueError> {
         let mut current = self.public.signing(client, now).await.map_err(IssueError::Db)?;
         if current.is_none() {
             let first = private.first().ok_or(IssueError::NoKey)?;
             signing_key::publish_first(client, first, now).await.map_err(IssueError::Db)?;
             current = self.public.signing(client, now).await.map_err(IssueError::Db)?;
         }
-        // Never a key whose public half nobody can find.
-        current.and_then(|current| private.find(&current.kid)).ok_or(IssueError::NoKey)
+        current.map(|key| key.kid).ok_or(IssueError::NoKey)
     }
 }
 
@@ -266,7 +272,7 @@ impl TokenVerifier {
         let key = self.public.find(client, &kid, now).await.map_err(TokenError::Db)?;
         let key = key.ok_or(TokenError::Refused)?;
         let claims: AccessClaims = self.decode(token, &key)?;
-        if at(claims.nbf)? > now + LEEWAY || at(claims.iat)? > now + LEEWAY {
+        if claims.scope != USER_SCOPE || at(claims.nbf)? > now + LEEWAY || at(claims.iat)? > now + LEEWAY {
             return Err(TokenError::Refused);
         }
         if at(claims.exp)? <= now - LEEWAY {
@@ -300,5 +306,5 @@ pub fn key_id(token: &str) -> Option<String> {
     }
     let header = jsonwebtoken::decode_header(token).ok()?;
     let ours = header.typ.as_deref() == Some(ACCESS_TYPE) && header.crit.is_none();
-    header.kid.filter(|kid| ours && kid.len() <= 128)
+    header.kid.filter(|kid| ours && kid.len() <= MAX_KID_CHARS)
 }

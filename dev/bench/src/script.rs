@@ -50,6 +50,8 @@ impl Script {
 
     pub fn verify_lightning_signature() -> Result<Self> {
         let key = format!("'{}'", pubkey(0)?);
+        // pgbench cannot work out the key of an account, and asks for it.
+        let node = format!("(SELECT subject FROM identities WHERE user_id = {USER} AND kind = 'node')");
         let (sealed, link) = (bytea(65), bytea(32));
         let json = format!("\"pubkey\":\"{}\",\"type\":\"mnemonic_login\"", pubkey(0)?);
         let details = format!("('{{\"did\":\"did:' || 'mnemonic:' || '0000000000000000\",{json}}}')");
@@ -58,7 +60,7 @@ impl Script {
             fill("find", &[ID, DID, "now()"])?,
             "START TRANSACTION".into(),
             fill("confirm", &[ID, DID, "now()", "10"])?,
-            fill("login", &[USER, "now()"])?,
+            fill("login", &[USER, "now()", &node])?,
             fill(
                 "session",
                 &[

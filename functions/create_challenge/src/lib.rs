@@ -115,6 +115,15 @@ async fn purpose(
             if !identities.has_did(&body.did) {
                 return Err(ApiError::new(ErrorCode::Forbidden, "this DID is not one of your account's"));
             }
+            if body.challenge_type == ChallengeType::NodeRebind && body.did.self_certified_key().is_some() {
+                return Err(ApiError::new(
+                    ErrorCode::Conflict,
+                    "this DID is made of its key and cannot have another",
+                ));
+            }
+            if identities.has_node(new) {
+                return Err(ApiError::invalid("new_lightning_pubkey", "is the key of your node already"));
+            }
             match (body.challenge_type, identities.pubkey()) {
                 (ChallengeType::NodeRebind, Some(old)) => {
                     Ok(Purpose::NodeRebind { user_id: session.user_id, old, new })

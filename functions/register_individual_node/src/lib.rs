@@ -8,7 +8,7 @@ use shared::account::{self, Identities, IdentityKind};
 use shared::audit::{Auditor, Entry};
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::crypto::{KeyRing, SealingKeys};
+use shared::crypto::{KeyRing, SealingKeys, Secret};
 use shared::db::{self, Db, Transaction};
 use shared::http::auth::{self, Authenticator};
 use shared::http::{ApiError, ErrorCode, Reply, Request, idempotent};
@@ -54,7 +54,7 @@ struct Body {
     #[serde(alias = "nodeId")]
     node_id: String,
     #[serde(alias = "adminMacaroon")]
-    admin_macaroon: Option<String>,
+    admin_macaroon: Option<Secret<String>>,
     #[serde(alias = "lightningPubkey")]
     lightning_pubkey: Pubkey,
     #[serde(alias = "caddyEndpoint")]
@@ -183,7 +183,7 @@ fn parse(deps: &Deps, body: &Body) -> Result<Parsed, ApiError> {
     let node_id = body.node_id.parse::<NodeId>().map_err(|error| invalid("node_id", &error))?;
     let endpoint = NodeEndpoint::parse(&body.caddy_endpoint, deps.transport)
         .map_err(|error| invalid("caddy_endpoint", &error))?;
-    let macaroon = body.admin_macaroon.as_deref().map(Macaroon::parse).transpose();
+    let macaroon = body.admin_macaroon.as_ref().map(|text| Macaroon::parse(text.expose())).transpose();
     let macaroon = macaroon.map_err(|error| invalid("admin_macaroon", &error))?;
     let (macaroon, macaroon_discarded) = match macaroon.as_ref().map(Macaroon::judge) {
         None | Some(Verdict::Narrow) => (macaroon, false),

@@ -61,7 +61,11 @@ struct Body {
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let outcome = sign_in(deps, request).await;
-    metrics::count(if outcome.is_ok() { "SignInAccepted" } else { "SignInRefused" });
+    match &outcome {
+        Ok(_) => metrics::count("SignInAccepted"),
+        Err(error) if error.code.parts().1.is_client_error() => metrics::count("SignInRefused"),
+        Err(_) => {}
+    }
     outcome
 }
 
@@ -70,7 +74,7 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
-    deps.limits.check(connection.client(), ("verify", request, &body.did), now).await?;
+    deps.limits.check(connection.client(), ("verify_lightning_signature", request, &body.did), now).await?;
     let challenge = challenge::find_open(connection.client(), body.challenge_id, &body.did, now).await?;
     let (signer, decision) = match judge(&challenge, &body) {
         Ok(judged) => judged,

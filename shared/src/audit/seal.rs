@@ -35,7 +35,13 @@ pub async fn seal_heads(
         let grown = query(
             client,
             "SELECT c.chain, c.count, c.link, COALESCE(h.count, 0) AS sealed_count
-             FROM audit_chains c
+             FROM (
+                 -- A chain that has heads and is gone counts as one that shrank to nothing.
+                 SELECT chain, count, link FROM audit_chains
+                 UNION ALL
+                 SELECT DISTINCT h.chain, 0::bigint, ''::bytea FROM audit_heads h
+                 WHERE NOT EXISTS (SELECT FROM audit_chains c WHERE c.chain = h.chain)
+             ) c
              LEFT JOIN LATERAL (
                  SELECT count FROM audit_heads h WHERE h.chain = c.chain ORDER BY count DESC LIMIT 1
              ) h ON true

@@ -56,6 +56,8 @@ fn may_pass(code: &SqlState) -> bool {
     matches!(code.code().get(..2), Some("08" | "53" | "57"))
         || *code == SqlState::T_R_SERIALIZATION_FAILURE
         || *code == SqlState::T_R_DEADLOCK_DETECTED
+        // The server was demoted under us: its successor takes writes.
+        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
 }
 
 impl fmt::Display for DbError {

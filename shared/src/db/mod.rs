@@ -23,7 +23,6 @@ const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(5);
 
 const RETRIES: u32 = 5;
 const FIRST_RETRY_AFTER: Duration = Duration::from_secs(1);
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// The database as one role sees it. Which role is the caller's choice of secret.
 #[derive(Clone)]
@@ -61,7 +60,7 @@ impl Db {
                 Err(error @ DbError::Unavailable(_)) => {
                     tracing::warn!(error = %error, wait_seconds = wait.as_secs(), "the database is away");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_RETRY_AFTER);
+                    wait *= 2;
                 }
                 other => return other,
             }

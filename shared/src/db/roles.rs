@@ -60,6 +60,15 @@ pub async fn create(admin: &Client, role: Role, password: &Secret<String>) -> Re
              ALTER ROLE {name} PASSWORD '{verifier}';"
         ))
         .await?;
+    let risky = admin
+        .query_typed_one(
+            "SELECT rolsuper OR rolbypassrls OR rolcreaterole FROM pg_roles WHERE rolname = $1",
+            &[(&name, super::Type::TEXT)],
+        )
+        .await?;
+    if risky.get(0) {
+        return Err(DbError::Other(format!("role {name} exists and may do more than it should").into()));
+    }
     if role != Role::Owner {
         for limit in LIMITS.split(", ") {
             admin.batch_execute(&format!("ALTER ROLE {name} SET {limit}")).await?;

@@ -19,10 +19,11 @@ use crate::token::{IssueError, TokenError};
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Unavailable(_) | DbError::LockTimeout(_) => {
+            DbError::Unavailable(_) => {
                 metrics::count("DatabaseUnavailable");
                 Self::unavailable(error)
             }
+            DbError::LockTimeout(_) => Self::unavailable(error),
             // A constraint that no domain function gave a meaning is our mistake, not the caller's.
             DbError::Constraint { .. } | DbError::Other(_) => Self::internal(error),
         }

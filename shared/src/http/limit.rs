@@ -1,5 +1,7 @@
 //! Rate limits at the edge: counted before the work, answered with when to come back.
 
+use std::net::IpAddr;
+
 use super::{ApiError, ErrorCode, HeaderName, HeaderValue, Request, header};
 use crate::config::Config;
 use crate::db::GenericClient;
@@ -30,12 +32,23 @@ impl SignInLimits {
         (scope, request, did): (&str, &Request, &Did),
         now: OffsetDateTime,
     ) -> Result<(), ApiError> {
-        let address = request.source_ip.map_or_else(String::new, |address| address.to_string());
+        let address = request.source_ip.map_or_else(String::new, network);
         let limits = [
             Limit::new(&format!("{scope}:did"), &format!("{address}\n{did}"), self.per_did),
             Limit::new(scope, &address, self.per_address),
         ];
         check(client, &limits, now).await
+    }
+}
+
+/// Whom an address stands for: an IPv6 caller has a /64 of them to choose from.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
     }
 }
 

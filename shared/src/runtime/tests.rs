@@ -116,17 +116,23 @@ fn an_answer_that_may_be_cached_says_so_itself() {
     assert!(answer.get("cookies").is_none());
 }
 
-fn call(event: &Value, handle: &impl AsyncFn(&(), &Request) -> Result<Reply, ApiError>) -> Value {
+async fn call(event: &Value, handle: &impl AsyncFn(&(), &Request) -> Result<Reply, ApiError>) -> Value {
     let clock = Clock::from_fn(|| datetime!(2026-01-09 12:00 UTC));
     let event = LambdaEvent::new(raw(event), Context::default());
-    let answering: Pin<Box<dyn Future<Output = HttpAnswer>>> =
-        Box::pin(answer("under_test", &(), handle, &clock, event));
-    serde_json::to_value(answering.now_or_never().unwrap()).unwrap()
+    serde_json::to_value(answer("under_test", &(), handle, &clock, event).await).unwrap()
 }
 
-#[test]
-fn a_panic_is_answered_and_says_nothing() {
-    let answer = call(&event("{}", false), &async |(): &(), _: &Request| panic!("hunter2-canary"));
+#[tokio::test]
+async fn a_function_whose_time_is_up_says_so_itself() {
+    let started = Instant::now();
+    let answer = call(&event("{}", false), &async |(): &(), _: &Request| std::future::pending().await).await;
+    assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_says_nothing() {
+    let answer = call(&event("{}", false), &async |(): &(), _: &Request| panic!("hunter2-canary")).await;
     assert_eq!(answer["statusCode"], 500);
     assert_eq!(answer["headers"]["x-request-id"], "the request");
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
@@ -134,11 +140,11 @@ fn a_panic_is_answered_and_says_nothing() {
     assert!(!answer.to_string().contains("canary"));
 }
 
-#[test]
-fn a_refused_event_never_reaches_the_handler() {
+#[tokio::test]
+async fn a_refused_event_never_reaches_the_handler() {
     let handle = async |(): &(), _: &Request| panic!("reached");
     for (event, id) in [(event("*", true), "the request"), (json!({ "detail-type": [] }), "")] {
-        let answer = call(&event, &handle);
+        let answer = call(&event, &handle).await;
         assert_eq!((&answer["statusCode"], &answer["headers"]["x-request-id"]), (&json!(400), &json!(id)));
     }
 }

@@ -118,7 +118,7 @@ async function answer(event, now) {
   }
   await connect();
   const context = event.requestContext;
-  await count("verify", context.http.sourceIp, did, now);
+  await count("verify_lightning_signature", context.http.sourceIp, did, now);
 
   const at = new Date(now).toISOString();
   const challenge = (await query("find", [body.challenge_id, did, at])).rows[0];
@@ -132,7 +132,8 @@ async function answer(event, now) {
   try {
     const spent = await query("confirm", [challenge.id, did, at, maxWrongAnswers]);
     if (spent.rowCount !== 1) throw new Refused(410, "CHALLENGE_GONE", "the challenge is used");
-    await query("login", [challenge.account_id, at]);
+    const noted = await query("login", [challenge.account_id, at, signer]);
+    if (noted.rowCount !== 1) throw new Refused(410, "CHALLENGE_GONE", "the node was rebound");
     data = await openSession(event, did, signer, challenge.account_id, now);
     await record(context, challenge, did, signer, now);
   } catch (error) {

@@ -91,7 +91,7 @@ async def answer(event, now_us):
     db = await connection()
     context = event["requestContext"]
     address = context["http"]["sourceIp"]
-    await count(db, "verify", address, did, now_us)
+    await count(db, "verify_lightning_signature", address, did, now_us)
 
     now = moment(now_us)
     challenge = await db.fetchrow(SQL["find"], challenge_id, did, now)
@@ -110,7 +110,9 @@ async def answer(event, now_us):
         spent = await db.execute(SQL["confirm"], challenge_id, did, now, MAX_WRONG_ANSWERS)
         if spent != "UPDATE 1":
             raise Refused(410, "CHALLENGE_GONE", "the challenge is used")
-        await db.execute(SQL["login"], user_id, now)
+        noted = await db.execute(SQL["login"], user_id, now, signer)
+        if noted != "UPDATE 1":
+            raise Refused(410, "CHALLENGE_GONE", "the node was rebound")
         data = await open_session(db, event, did, signer, user_id, now_us)
         await record(db, context, address, (challenge_id, kind), did, signer, user_id, now_us)
     except BaseException:

@@ -20,7 +20,7 @@ use testing::{Outcome, Result, World, binary};
 use super::{DID, ENDPOINT, KEY_1, NODE_ID, call, send, wire};
 use kit::Kit;
 
-/// What issue and design ask for; there are more.
+/// There are more; so few would mean that many went missing.
 const AT_LEAST: usize = 200;
 
 /// One request that must not get in.

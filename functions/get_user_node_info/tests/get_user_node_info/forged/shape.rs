@@ -108,8 +108,11 @@ fn rearranged(good: &str, forms: &mut Forms) {
 fn spelled_otherwise(good: &str, forms: &mut Forms) {
     let parts: Vec<&str> = good.split('.').collect();
     let [a, b, c] = parts[..] else { return };
-    // A signature without either symbol is one in two million.
-    forms.token("in the standard alphabet", &good.replace('-', "+").replace('_', "/"));
+    let standard = good.replace('-', "+").replace('_', "/");
+    // One signature in fifty thousand has neither symbol, and is spelled the same in both.
+    if standard != good {
+        forms.token("in the standard alphabet", &standard);
+    }
     for (name, token) in [
         ("padding after the header", format!("{a}=.{b}.{c}")),
         ("padding after the payload", format!("{a}.{b}=.{c}")),
