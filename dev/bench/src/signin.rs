@@ -49,11 +49,11 @@ impl Counts {
         throughput_rounds: 3,
     };
     const QUICK: Self = Self {
-        requests: 50,
-        warm_up: 10,
+        requests: 400,
+        warm_up: 100,
         rounds: 1,
-        cold_starts: 2,
-        throughput: Duration::from_secs(1),
+        cold_starts: 5,
+        throughput: Duration::from_secs(3),
         throughput_rounds: 1,
     };
 }

@@ -272,6 +272,15 @@ async fn a_chain_cut_back_below_its_head_is_reported_by_the_next_seal() -> Resul
 }
 
 #[tokio::test]
+async fn a_chain_taken_away_whole_is_reported_by_the_next_seal() -> Result<()> {
+    let log = Log::of(3).await?;
+    log.seal().await?;
+    log.admin.batch_execute("DELETE FROM audit_logs; DELETE FROM audit_chains").await?;
+    assert_eq!(log.seal().await?, Sealed { sealed: 0, broken: 1 });
+    Ok(())
+}
+
+#[tokio::test]
 async fn twenty_at_once_leave_one_whole_chain() -> Result<()> {
     let log = Log::of(1).await?;
     let mut clients = try_join_all((0..20).map(|_| log.db.connect(Role::Auth))).await?;

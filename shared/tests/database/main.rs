@@ -9,6 +9,8 @@ mod pool;
 mod privileges;
 mod rate_limit;
 mod row_level_security;
+mod secrets;
+mod sign_in;
 mod signing_key;
 mod token;
 
