@@ -79,7 +79,7 @@ fn arrows_point_down() -> Outcome {
             continue;
         }
         let Some((layer, _, below)) = layer_of(module) else {
-            problems.push(format!("{path}: say in LAYERS of house.rs which layer `{module}` belongs to"));
+            problems.push(format!("{path}: say in LAYERS of this file which layer `{module}` belongs to"));
             continue;
         };
         for named in modules_named(&path, &text) {

@@ -15,16 +15,25 @@ use std::process::ExitCode;
 pub struct Options {
     /// What it does, as `list_nodes`: a verb, then what it is done to
     name: Name,
-    /// What it answers, as `"GET /v1/nodes"`
+    /// What it answers, as `"GET /v1/nodes"`; without it, `GET /v1/` and the name
     #[arg(long)]
-    route: Route,
+    route: Option<Route>,
+}
+
+impl Options {
+    fn route(&self) -> Result<Route> {
+        let own = || {
+            format!("GET /v1/{}", self.name.as_str().replace('_', "-")).parse().map_err(anyhow::Error::msg)
+        };
+        self.route.clone().map_or_else(own, Ok)
+    }
 }
 
 pub async fn run(options: &Options) -> Result<ExitCode> {
-    write(&workspace(), options)?;
+    let (name, route) = (&options.name, &options.route()?);
+    write(&workspace(), name, route)?;
     // A line that holds a long name may have to be broken.
-    command::run(cargo(&["fmt", "--package", options.name.as_str()])).await?;
-    let Options { name, route } = options;
+    command::run(cargo(&["fmt", "--package", name.as_str()])).await?;
     println!(
         "\n{name} answers {route} with who is asking, and its tests pass: cargo xtask test -p {name}\n\
          Now make it yours, and say what it is for where it says so by its name alone."
@@ -33,14 +42,14 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// All of it or nothing: every place is prepared before the first is written.
-fn write(root: &Path, options: &Options) -> Result<()> {
-    let directory = root.join("functions").join(options.name.as_str());
+fn write(root: &Path, name: &Name, route: &Route) -> Result<()> {
+    let directory = root.join("functions").join(name.as_str());
     ensure!(!directory.exists(), "{} is there already", directory.display());
     let template = read(root, "template.yaml")?;
-    ensure!(!options.route.stands_in(&template), "template.yaml has {} already", options.route);
-    let mut places = places::new_files(&options.name, &options.route);
+    ensure!(!route.stands_in(&template), "template.yaml has {} already", route);
+    let mut places = places::new_files(name, route);
     for (path, insert) in places::edited_files() {
-        let text = insert(&read(root, path)?, &options.name, &options.route)?;
+        let text = insert(&read(root, path)?, name, route)?;
         places.push(Place { path: path.to_owned(), text });
     }
     for Place { path, text } in places {
