@@ -10,6 +10,8 @@ use crate::account::{self, ClaimError};
 use crate::challenge::{self, Challenge, ChallengeError, ChallengeType};
 use crate::db::{DbError, GenericClient};
 use crate::lightning::{Did, Pubkey};
+use crate::node::{self, RegisterError};
+use crate::session::{self, Session};
 
 /// What a good signature leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ pub fn decide(challenge: &Challenge, did: &Did, signer: Pubkey) -> Result<Decisi
 pub enum CarryOutError {
     Challenge(ChallengeError),
     Claim(ClaimError),
+    Node(RegisterError),
     Db(DbError),
 }
 
@@ -83,6 +86,12 @@ impl From<ChallengeError> for CarryOutError {
 impl From<ClaimError> for CarryOutError {
     fn from(error: ClaimError) -> Self {
         Self::Claim(error)
+    }
+}
+
+impl From<RegisterError> for CarryOutError {
+    fn from(error: RegisterError) -> Self {
+        Self::Node(error)
     }
 }
 
@@ -148,4 +157,20 @@ pub async fn carry_out(
             Ok(Arrival { user_id: new_user_id, action: "account.created" })
         }
     }
+}
+
+/// Spends the challenge and moves the session's account from its old key to the new one, in the caller's
+/// transaction. The old key is nobody's from here on, and every other session of the account is over; returns
+/// how many were.
+pub async fn rebind(
+    client: &impl GenericClient,
+    challenge: &Challenge,
+    (session, old, new): (&Session, Pubkey, Pubkey),
+    now: OffsetDateTime,
+) -> Result<u64, CarryOutError> {
+    challenge::confirm(client, challenge, now).await?;
+    account::retire_node(client, session.user_id, old, now).await?;
+    account::claim_node(client, session.user_id, new, now).await?;
+    node::rebind(client, session.user_id, new, now).await?;
+    Ok(session::end_others(client, session.user_id, session.id, "node.rebound", now).await?)
 }

@@ -41,7 +41,7 @@ pub async fn every_event(api: &str) -> Result<Tally> {
     Ok(tally)
 }
 
-/// One function under `cargo lambda watch`, for who develops that way. It is no gateway: docs of that crate say why.
+/// One function under `cargo lambda watch`, for who works on it that way. It is no gateway: it restarts nothing.
 pub async fn under_watch(stack: &Stack) -> Result<Tally> {
     let name = "create_challenge";
     let cargo_lambda = tools::CARGO_LAMBDA.program("cargo-lambda").await?;

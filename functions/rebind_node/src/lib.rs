@@ -4,7 +4,6 @@
 //! end; where the node was and what opened it is forgotten, because the new node is elsewhere.
 
 use serde::{Deserialize, Serialize};
-use shared::account;
 use shared::audit::{Auditor, Entry};
 use shared::challenge::{self, Challenge, ChallengeType};
 use shared::clock::Clock;
@@ -13,7 +12,7 @@ use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
 use shared::http::{ApiError, ErrorCode, Reply, Request};
 use shared::lightning::{Did, Pubkey, signed_message};
-use shared::{node, session};
+use shared::sign_in;
 use uuid::Uuid;
 
 pub struct Deps {
@@ -59,14 +58,13 @@ struct Rebound {
     sessions_ended: u64,
 }
 
+const DID_IS_ITS_KEY: &str = "this DID is made of its key and cannot have another";
+
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
     let body: Body = request.json_or_data()?;
     if body.did.self_certified_key().is_some() {
-        return Err(ApiError::new(
-            ErrorCode::Conflict,
-            "this DID is made of its key and cannot have another",
-        ));
+        return Err(ApiError::new(ErrorCode::Conflict, DID_IS_ITS_KEY));
     }
     let now = deps.clock.now();
 
@@ -83,11 +81,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         }
     };
 
-    challenge::confirm(&tx, &challenge, now).await?;
-    account::retire_node(&tx, session.user_id, old, now).await?;
-    account::claim_node(&tx, session.user_id, new, now).await?;
-    node::rebind(&tx, session.user_id, new, now).await?;
-    let sessions_ended = session::end_others(&tx, session.user_id, session.id, "node.rebound", now).await?;
+    let sessions_ended = sign_in::rebind(&tx, &challenge, (&session, old, new), now).await?;
     let entry = Entry {
         user_id: Some(session.user_id),
         action: "node.rebound",

@@ -101,6 +101,7 @@ impl From<CarryOutError> for ApiError {
         match error {
             CarryOutError::Challenge(source) => source.into(),
             CarryOutError::Claim(source) => source.into(),
+            CarryOutError::Node(source) => source.into(),
             CarryOutError::Db(source) => source.into(),
         }
     }
