@@ -25,7 +25,7 @@ async fn a_key_retired_after_it_was_compared_signs_nobody_in() -> Result<()> {
         purpose: Purpose::SignIn(ChallengeType::MnemonicLogin),
         nonce: random.bytes(),
         issued_at: NOW,
-        lifetime: std::time::Duration::from_secs(300),
+        lifetime: std::time::Duration::from_mins(5),
     };
     challenge::create(&client, &challenge, &challenge.text("example.com")).await?;
     let found = challenge::find_open(&client, challenge.id, &did, NOW).await;

@@ -46,7 +46,7 @@ fn write(root: &Path, name: &Name, route: &Route) -> Result<()> {
     let directory = root.join("functions").join(name.as_str());
     ensure!(!directory.exists(), "{} is there already", directory.display());
     let template = read(root, "template.yaml")?;
-    ensure!(!route.stands_in(&template), "template.yaml has {} already", route);
+    ensure!(!route.stands_in(&template), "template.yaml has {route} already");
     let mut places = places::new_files(name, route);
     for (path, insert) in places::edited_files() {
         let text = insert(&read(root, path)?, name, route)?;
