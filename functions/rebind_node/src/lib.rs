@@ -9,7 +9,7 @@ use shared::challenge::{self, Challenge, ChallengeType};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db};
-use shared::http::auth::{self, Authenticator};
+use shared::http::auth::{self, NodeAuthenticator};
 use shared::http::{ApiError, ErrorCode, Reply, Request};
 use shared::lightning::{Did, Pubkey, signed_message};
 use shared::sign_in;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    auth: NodeAuthenticator,
     audit: Auditor,
     clock: Clock,
 }
@@ -26,7 +26,7 @@ impl Deps {
     pub fn wire(config: &mut Config) -> Self {
         Self {
             db: Db::wire(config),
-            auth: Authenticator::wire(config),
+            auth: NodeAuthenticator::wire(config),
             audit: Auditor::wire(config),
             clock: config.clock(),
         }
@@ -70,7 +70,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
     let mut connection = deps.db.connection().await?;
     let tx = connection.transaction().await?;
-    let session = deps.auth.enter_with_node(&tx, &bearer, now).await?;
+    let session = deps.auth.enter(&tx, &bearer, now).await?;
     let challenge = challenge::find_open(&tx, body.challenge_id, &body.did, now).await?;
     let (old, new) = match judge(&challenge, session.user_id, &body) {
         Ok(keys) => keys,

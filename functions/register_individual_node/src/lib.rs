@@ -10,7 +10,7 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::crypto::{KeyRing, SealingKeys, Secret};
 use shared::db::{self, Db, Transaction};
-use shared::http::auth::{self, Authenticator};
+use shared::http::auth::{self, NodeAuthenticator};
 use shared::http::{ApiError, ErrorCode, Reply, Request, idempotent};
 use shared::lightning::endpoint::Transport;
 use shared::lightning::macaroon::{HOW_TO_BAKE, Verdict};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    auth: NodeAuthenticator,
     sealing: SecretHandle<KeyRing>,
     audit: Auditor,
     clock: Clock,
@@ -37,7 +37,7 @@ impl Deps {
         let http_allowed = config.flag("ALLOW_HTTP_NODE_ENDPOINTS");
         Self {
             db: Db::wire(config),
-            auth: Authenticator::wire(config),
+            auth: NodeAuthenticator::wire(config),
             sealing: config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"),
             audit: Auditor::wire(config),
             clock: config.clock(),
@@ -92,7 +92,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
     let mut connection = deps.db.connection().await?;
     let tx = connection.transaction().await?;
-    let session = deps.auth.enter_with_node(&tx, &bearer, now).await?;
+    let session = deps.auth.enter(&tx, &bearer, now).await?;
     let caller = (request, session.user_id);
     let reply = idempotent::run(&tx, caller, &ring, (now, &deps.random), async || {
         register(deps, &tx, caller, &node, &ring, now).await

@@ -11,9 +11,12 @@ use crate::session::{self, Session};
 use crate::token::{self, TokenVerifier};
 
 /// Turns a request's bearer token into a standing session.
-pub struct Authenticator {
-    verifier: TokenVerifier,
-    node_auth_max_age: Duration,
+pub struct Authenticator(TokenVerifier);
+
+/// As [`Authenticator`], for what changes where money goes: the node must have signed just now.
+pub struct NodeAuthenticator {
+    sessions: Authenticator,
+    max_age: Duration,
 }
 
 /// A token that looks like one of ours; [`Authenticator::enter`] finds out whether it is.
@@ -30,12 +33,9 @@ pub fn bearer(request: &Request) -> Result<Bearer<'_>, ApiError> {
 }
 
 impl Authenticator {
-    /// Wires `ISSUER_URL`, `TOKEN_AUDIENCE` and `NODE_AUTH_MAX_AGE_SECONDS` (900).
+    /// Wires `ISSUER_URL` and `TOKEN_AUDIENCE`.
     pub fn wire(config: &mut Config) -> Self {
-        Self {
-            verifier: TokenVerifier::wire(config),
-            node_auth_max_age: config.seconds("NODE_AUTH_MAX_AGE_SECONDS", 900, 60..=86_400),
-        }
+        Self(TokenVerifier::wire(config))
     }
 
     /// Begins the work of the token's session in this transaction, which from here sees that account's rows
@@ -46,19 +46,27 @@ impl Authenticator {
         bearer: &Bearer<'_>,
         now: OffsetDateTime,
     ) -> Result<Session, ApiError> {
-        let claims = self.verifier.access(client, bearer.0, now).await?;
+        let claims = self.0.access(client, bearer.0, now).await?;
         session::enter(client, claims.sub, claims.sid, now).await?.ok_or_else(unauthenticated)
     }
+}
 
-    /// As [`Authenticator::enter`], for what changes where money goes: the node must have signed just now.
-    pub async fn enter_with_node(
+impl NodeAuthenticator {
+    /// Wires `NODE_AUTH_MAX_AGE_SECONDS` (900) and the [`Authenticator`].
+    pub fn wire(config: &mut Config) -> Self {
+        let max_age = config.seconds("NODE_AUTH_MAX_AGE_SECONDS", 900, 60..=86_400);
+        Self { sessions: Authenticator::wire(config), max_age }
+    }
+
+    /// As [`Authenticator::enter`], unless the node's last signature is too old.
+    pub async fn enter(
         &self,
         client: &impl GenericClient,
         bearer: &Bearer<'_>,
         now: OffsetDateTime,
     ) -> Result<Session, ApiError> {
-        let session = self.enter(client, bearer, now).await?;
-        if session.node_auth_is_fresh(now, self.node_auth_max_age) {
+        let session = self.sessions.enter(client, bearer, now).await?;
+        if session.node_auth_is_fresh(now, self.max_age) {
             Ok(session)
         } else {
             Err(ApiError::new(ErrorCode::StepUpRequired, "sign in with your node again, then repeat this"))

@@ -53,7 +53,6 @@ async fn the_binary_names_every_weak_value_at_once_and_quotes_none() -> Result<(
         ("DATABASE_SECRET", "satchel/weak"),
         ("DATABASE_POOL_SIZE", "canary-1"),
         ("CHALLENGE_TTL_SECONDS", "29"),
-        ("NODE_AUTH_MAX_AGE_SECONDS", "canary-2"),
         ("RATE_LIMIT_SIGN_IN_PER_DID", "0"),
         ("RATE_LIMIT_SIGN_IN_PER_ADDRESS", "-1"),
     ];
@@ -64,7 +63,6 @@ async fn the_binary_names_every_weak_value_at_once_and_quotes_none() -> Result<(
         "DATABASE_SECRET: secret satchel/weak is not the document expected",
         "DATABASE_POOL_SIZE is not a number from 1 to 50",
         "CHALLENGE_TTL_SECONDS is not a number from 30 to 3600",
-        "NODE_AUTH_MAX_AGE_SECONDS is not a number from 60 to 86400",
         "RATE_LIMIT_SIGN_IN_PER_DID is not a number from 1 to 1000000",
         "RATE_LIMIT_SIGN_IN_PER_ADDRESS is not a number from 1 to 1000000",
     ];

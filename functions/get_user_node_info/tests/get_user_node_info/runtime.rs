@@ -58,14 +58,12 @@ async fn the_binary_names_every_weak_value_at_once_and_quotes_none() -> Result<(
         ("DATABASE_POOL_SIZE", "51"),
         ("ISSUER_URL", "http://canary.example"),
         ("TOKEN_AUDIENCE", ""),
-        ("NODE_AUTH_MAX_AGE_SECONDS", "canary"),
     ];
     let problems = [
         "DATABASE_SECRET: secret w/database turns TLS off for a host that is not this machine",
         "DATABASE_POOL_SIZE is not a number from 1 to 50",
         "ISSUER_URL is not an https URL",
         "TOKEN_AUDIENCE is missing",
-        "NODE_AUTH_MAX_AGE_SECONDS is not a number from 60 to 86400",
     ];
     let environment = binary::bare_environment(&world, &weak);
     binary::refuses_to_start(BINARY, &environment, &problems, &["canary"]).await
