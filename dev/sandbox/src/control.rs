@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Fault, Handle,
-    lnd::{Node, NodeOptions},
+    Handle, btcpay, fault,
+    lnd::{self, Node, NodeOptions},
     reply::Reply,
+    voltage,
 };
 
 pub(crate) fn claims(parts: &Parts) -> bool {
@@ -33,6 +34,14 @@ fn yes() -> bool {
 
 pub(crate) fn answer(sandbox: &Handle, request: &Request<Bytes>) -> Reply {
     let path = request.uri().path().trim_start_matches("/sandbox/");
+    let all: Vec<&str> = path.split('/').collect();
+    let of_a_service = lnd::control::answer(sandbox, request.method(), &all, request.body())
+        .or_else(|| btcpay::control::answer(sandbox, request.method(), &all, request.body()))
+        .or_else(|| voltage::control::answer(sandbox, request.method(), &all, request.body()))
+        .or_else(|| fault::control::answer(sandbox, request.method(), &all, request.body()));
+    if let Some(done) = of_a_service {
+        return reply(done);
+    }
     let mut segments = path.split('/');
     let done = match (request.method(), segments.next(), segments.next(), segments.next()) {
         (&Method::POST, Some("nodes"), None, _) => create_node(sandbox, request.body()),
@@ -41,20 +50,17 @@ pub(crate) fn answer(sandbox: &Handle, request: &Request<Bytes>) -> Reply {
         (&Method::GET, Some("calls"), None, _) => {
             Ok((StatusCode::OK, json!({"calls": sandbox.calls(), "objects": sandbox.objects()})))
         }
-        (&Method::GET, Some("faults"), None, _) => {
-            Ok((StatusCode::OK, json!({"faults": sandbox.faults().list()})))
-        }
-        (&Method::POST, Some("faults"), None, _) => add_fault(sandbox, request.body()),
-        (&Method::DELETE, Some("faults"), None, _) => {
-            sandbox.faults().clear();
-            return Reply::empty(StatusCode::NO_CONTENT);
-        }
-        (_, Some("nodes" | "calls" | "faults"), ..) => {
+        (_, Some("nodes" | "calls" | "faults" | "services"), ..) => {
             Ok((StatusCode::METHOD_NOT_ALLOWED, json!({"error": "no such method here"})))
         }
         _ => Ok((StatusCode::NOT_FOUND, json!({"error": "no such path here"}))),
     };
+    reply(done)
+}
+
+fn reply(done: Answer) -> Reply {
     match done {
+        Ok((StatusCode::NO_CONTENT, _)) => Reply::empty(StatusCode::NO_CONTENT),
         Ok((status, body)) => Reply::json(status, &body),
         Err(error) => Reply::json(StatusCode::BAD_REQUEST, &json!({"error": format!("{error:#}")})),
     }
@@ -104,10 +110,4 @@ fn describe(node: &Node) -> Value {
         "admin_macaroon": node.admin_macaroon,
         "invoice_macaroon": node.invoice_macaroon,
     })
-}
-
-fn add_fault(sandbox: &Handle, body: &[u8]) -> Answer {
-    let fault: Fault = serde_json::from_slice(body)?;
-    sandbox.faults().push(fault.clone())?;
-    Ok((StatusCode::CREATED, json!(fault)))
 }

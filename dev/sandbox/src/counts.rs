@@ -10,6 +10,16 @@ use crate::Service;
 pub(crate) struct Counts {
     calls: BTreeMap<(Service, String, String), u64>,
     objects: BTreeMap<(Service, &'static str), (u64, u64)>,
+    pub(crate) connections: Connections,
+}
+
+/// Connections to the sandbox, of all services and the control together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    pub open: u64,
+    /// The most that were open at one time.
+    pub highest: u64,
+    pub accepted: u64,
 }
 
 /// How often one route of one service was called.
@@ -25,15 +35,30 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Objects {
     pub service: Service,
-    /// `secret`, `secret_version`, `node`, `macaroon`.
+    /// `secret`, `secret_version`; `node`, `wallet`, `macaroon`; `store`, `webhook`, `invoice`, `lightning_invoice`, `user`,
+    /// `api_key`.
     pub kind: &'static str,
     pub created: u64,
     pub deleted: u64,
 }
 
 impl Counts {
-    pub(crate) fn call(&mut self, service: Service, method: &str, path: &str) {
-        *self.calls.entry((service, method.to_owned(), path.to_owned())).or_default() += 1;
+    /// The how manieth of its kind it is.
+    pub(crate) fn call(&mut self, service: Service, method: &str, path: &str) -> u64 {
+        let count = self.calls.entry((service, method.to_owned(), path.to_owned())).or_default();
+        *count += 1;
+        *count
+    }
+
+    pub(crate) fn opened(&mut self) {
+        let Connections { open, highest, accepted } = &mut self.connections;
+        *open += 1;
+        *accepted += 1;
+        *highest = (*highest).max(*open);
+    }
+
+    pub(crate) fn closed(&mut self) {
+        self.connections.open -= 1;
     }
 
     pub(crate) fn created(&mut self, service: Service, kind: &'static str) {
@@ -41,7 +66,13 @@ impl Counts {
     }
 
     pub(crate) fn deleted(&mut self, service: Service, kind: &'static str) {
-        self.objects.entry((service, kind)).or_default().1 += 1;
+        self.deleted_many(service, kind, 1);
+    }
+
+    pub(crate) fn deleted_many(&mut self, service: Service, kind: &'static str, many: usize) {
+        if many > 0 {
+            self.objects.entry((service, kind)).or_default().1 += many as u64;
+        }
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {

@@ -1,7 +1,7 @@
 //! What a service answers, before a fault has had a look at it.
 
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 use hyper::{
     Response, StatusCode,
     body::{Body, Bytes, Frame, SizeHint},
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 use serde_json::Value;
 use tokio::time::Sleep;
@@ -23,21 +23,28 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
+    /// In seconds.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Reply {
     pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
-        Self { status, content_type: "application/json", body: body.to_string().into() }
+        Self::prepared(status, body.to_string().into())
+    }
+
+    /// JSON that is written already.
+    pub(crate) fn prepared(status: StatusCode, body: Bytes) -> Self {
+        Self { status, content_type: "application/json", body, retry_after: None }
     }
 
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, content_type: "application/json", body: Bytes::new() }
+        Self::prepared(status, Bytes::new())
     }
 
     pub(crate) fn text(status: u16, body: String) -> Self {
         // A fault is checked when it is added; a status nobody can send is the sandbox's own failure.
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, content_type: "text/plain; charset=utf-8", body: body.into() }
+        Self { content_type: "text/plain; charset=utf-8", ..Self::prepared(status, body.into()) }
     }
 
     pub(crate) fn whole(self) -> Response<ReplyBody> {
@@ -56,9 +63,24 @@ impl Reply {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
     }
 }
+
+/// The connection is closed without an answer.
+#[derive(Debug)]
+pub(crate) struct HangUp;
+
+impl fmt::Display for HangUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the sandbox hung up, as ordered")
+    }
+}
+
+impl std::error::Error for HangUp {}
 
 pub(crate) struct ReplyBody {
     promised: usize,

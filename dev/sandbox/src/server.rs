@@ -4,25 +4,21 @@ use std::{convert::Infallible, fmt, net::Ipv4Addr, ops::Deref, sync::Arc, time::
 
 use anyhow::Context;
 use http_body_util::{BodyExt, Limited};
-use hyper::{
-    Request, Response,
-    body::{Bytes, Incoming},
-    http::request::Parts,
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Faults, Handle, Misbehaviour, control, lnd,
-    reply::{Reply, ReplyBody},
-    secrets_manager,
+    Faults, Handle, Service,
+    fault::Job,
+    lnd::{self, TlsState},
+    reply::{HangUp, ReplyBody},
     world::{World, lock},
 };
 
@@ -30,45 +26,6 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// How long `stop` waits for answers under way. A stalled or blackholed one would never come.
 const GRACE: Duration = Duration::from_millis(300);
-
-/// Whom a request was meant for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Service {
-    /// `/sandbox/…`: neither counted nor subject to faults.
-    Control,
-    SecretsManager,
-    /// Every path no other service claims: `/<node>/v1/…`.
-    Lnd,
-}
-
-impl Service {
-    fn of(parts: &Parts) -> Self {
-        if secrets_manager::claims(parts) {
-            Self::SecretsManager
-        } else if control::claims(parts) {
-            Self::Control
-        } else {
-            Self::Lnd
-        }
-    }
-
-    /// The path as it is counted and as faults match it.
-    fn path(self, parts: &Parts) -> String {
-        match self {
-            Self::SecretsManager => format!("/{}", secrets_manager::operation(parts)),
-            Self::Control | Self::Lnd => parts.uri.path().to_owned(),
-        }
-    }
-
-    fn work(self, world: &Arc<World>, request: &Request<Bytes>) -> Reply {
-        match self {
-            Self::Control => control::answer(&Handle(Arc::clone(world)), request),
-            Self::SecretsManager => secrets_manager::answer(world, request),
-            Self::Lnd => lnd::answer(world, request),
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SandboxOptions {
@@ -89,9 +46,16 @@ impl Sandbox {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
             .await
             .with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
-        let world = World::new(format!("http://{}", listener.local_addr()?), options.seed);
         let (stop, stopped) = watch::channel(false);
-        let listener = tokio::spawn(listen(listener, Arc::clone(&world), stopped));
+        let (tls_listener, tls) = TlsState::bind().await?;
+        let acceptor = tls.acceptor()?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let world = World::new(base_url, tls, options.seed, stopped.clone());
+        let plain = listen(listener, None, Arc::clone(&world), stopped.clone());
+        let secure = listen(tls_listener, Some(acceptor), Arc::clone(&world), stopped);
+        let listener = tokio::spawn(async {
+            tokio::join!(plain, secure);
+        });
         Ok(Self { handle: Handle(world), stop, listener })
     }
 
@@ -122,7 +86,12 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-async fn listen(listener: TcpListener, world: Arc<World>, mut stopped: watch::Receiver<bool>) {
+async fn listen(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    world: Arc<World>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -131,7 +100,8 @@ async fn listen(listener: TcpListener, world: Arc<World>, mut stopped: watch::Re
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Arc::clone(&world), stopped.clone()));
+                    let counted = Counted::new(&world);
+                    connections.spawn(accept(stream, tls.clone(), counted, stopped.clone()));
                 }
                 // Out of file descriptors, most likely: let some be closed first.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -145,10 +115,47 @@ async fn listen(listener: TcpListener, world: Arc<World>, mut stopped: watch::Re
     }
 }
 
-async fn serve(stream: TcpStream, world: Arc<World>, mut stopped: watch::Receiver<bool>) {
+/// A connection that is open for as long as this lives.
+struct Counted(Arc<World>);
+
+impl Counted {
+    fn new(world: &Arc<World>) -> Self {
+        lock(&world.counts).opened();
+        Self(Arc::clone(world))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        lock(&self.0.counts).closed();
+    }
+}
+
+async fn accept(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    counted: Counted,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Small answers at once: a client waiting for one would measure Nagle's algorithm.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| respond(Arc::clone(&world), request));
+    let Some(tls) = tls else { return serve(stream, counted, stopped).await };
+    // A client that does not like the certificate goes away, and that is its answer.
+    let stream = tokio::select! {
+        shaken = tls.accept(stream) => shaken,
+        _ = stopped.changed() => return,
+    };
+    if let Ok(stream) = stream {
+        serve(stream, counted, stopped).await;
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    counted: Counted,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let service = service_fn(|request| respond(Arc::clone(&counted.0), request));
     let mut builder = http1::Builder::new();
     let connection = builder.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -160,66 +167,29 @@ async fn serve(stream: TcpStream, world: Arc<World>, mut stopped: watch::Receive
     let _ = connection.await;
 }
 
-/// The connection is closed without an answer.
-#[derive(Debug)]
-struct HangUp;
-
-impl fmt::Display for HangUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the sandbox hung up, as ordered")
-    }
-}
-
-impl std::error::Error for HangUp {}
-
 async fn respond(world: Arc<World>, request: Request<Incoming>) -> Result<Response<ReplyBody>, HangUp> {
     let (parts, body) = request.into_parts();
     let service = Service::of(&parts);
-    let path = service.path(&parts);
-    if service != Service::Control {
-        lock(&world.counts).call(service, parts.method.as_str(), &path);
-    }
+    let (method, path) = (parts.method.to_string(), service.path(&parts));
+    let count = match service {
+        Service::Control => 0,
+        _ => lock(&world.counts).call(service, &method, &path),
+    };
     if service == Service::Lnd && lnd::is_blackholed(&world, &path) {
         match std::future::pending::<Infallible>().await {}
+    }
+    let faults = Faults(Arc::clone(&world));
+    if faults.is_away(service) {
+        return Err(HangUp);
     }
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else { return Err(HangUp) };
     let fault = match service {
         Service::Control => None,
-        _ => Faults(Arc::clone(&world)).draw(service, parts.method.as_str(), &path),
+        _ => faults.draw(service, &method, &path, count),
     };
-    let request = Request::from_parts(parts, body.to_bytes());
-    let work = || service.work(&world, &request);
+    let job = Job { world, service, path, request: Request::from_parts(parts, body.to_bytes()) };
     match fault {
-        None => Ok(work().whole()),
-        Some(misbehaviour) => misbehave(misbehaviour, work).await,
-    }
-}
-
-async fn misbehave(how: Misbehaviour, work: impl Fn() -> Reply) -> Result<Response<ReplyBody>, HangUp> {
-    match how {
-        Misbehaviour::FailBefore { status, body } => Ok(Reply::text(status, body).whole()),
-        Misbehaviour::FailAfter { status, body } => {
-            work();
-            Ok(Reply::text(status, body).whole())
-        }
-        Misbehaviour::Stall { millis } => {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            Ok(work().whole())
-        }
-        Misbehaviour::CutBody { bytes } => Ok(work().cut(bytes)),
-        Misbehaviour::Garbage => {
-            let content_type = work().content_type;
-            let body = Bytes::from_static(b"\x00\xff<html>{\"half\": \xc3");
-            Ok(Reply { status: hyper::StatusCode::OK, content_type, body }.whole())
-        }
-        Misbehaviour::Duplicate => {
-            work();
-            Ok(work().whole())
-        }
-        Misbehaviour::CloseBefore => Err(HangUp),
-        Misbehaviour::CloseAfter => {
-            work();
-            Err(HangUp)
-        }
+        None => Ok(job.work().whole()),
+        Some(misbehaviour) => misbehaviour.strike(job).await,
     }
 }

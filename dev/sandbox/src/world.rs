@@ -6,13 +6,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::{runtime::Handle as Runtime, sync::watch};
+
 use crate::{
     Service,
-    counts::{Call, Counts, Objects},
+    btcpay::{Btcpay, BtcpayState},
+    counts::{Call, Connections, Counts, Objects},
     fault::{FaultState, Faults},
-    lnd::{Nodes, NodesState},
+    lnd::{Nodes, NodesState, Tls, TlsState},
     secrets_manager::{Secrets, SecretsState},
     seed::Seed,
+    voltage::{Voltage, VoltageState},
 };
 
 pub(crate) struct World {
@@ -22,17 +26,35 @@ pub(crate) struct World {
     pub(crate) faults: Mutex<FaultState>,
     pub(crate) secrets: Mutex<SecretsState>,
     pub(crate) nodes: Mutex<NodesState>,
+    pub(crate) btcpay: Mutex<BtcpayState>,
+    pub(crate) voltage: Mutex<VoltageState>,
+    pub(crate) tls: Arc<TlsState>,
+    /// Where work goes on that nobody waits for; it ends when `stopped` changes.
+    pub(crate) runtime: Runtime,
+    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 impl World {
-    pub(crate) fn new(base_url: String, seed: u64) -> Arc<Self> {
+    /// Within a runtime.
+    pub(crate) fn new(
+        base_url: String,
+        tls: Arc<TlsState>,
+        seed: u64,
+        stopped: watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        let seed = Seed(seed);
         Arc::new(Self {
             base_url,
-            seed: Seed(seed),
+            seed,
             counts: Mutex::default(),
             faults: Mutex::default(),
             secrets: Mutex::default(),
             nodes: Mutex::default(),
+            btcpay: Mutex::new(BtcpayState::new(seed)),
+            voltage: Mutex::default(),
+            tls,
+            runtime: Runtime::current(),
+            stopped,
         })
     }
 }
@@ -60,6 +82,19 @@ impl Handle {
         Nodes(Arc::clone(&self.0))
     }
 
+    pub fn btcpay(&self) -> Btcpay {
+        Btcpay(Arc::clone(&self.0))
+    }
+
+    pub fn voltage(&self) -> Voltage {
+        Voltage(Arc::clone(&self.0))
+    }
+
+    /// The same services over TLS.
+    pub fn tls(&self) -> Tls {
+        Tls(Arc::clone(&self.0))
+    }
+
     pub fn faults(&self) -> Faults {
         Faults(Arc::clone(&self.0))
     }
@@ -83,6 +118,11 @@ impl Handle {
     /// What was really created and deleted, whatever the answers said.
     pub fn objects(&self) -> Vec<Objects> {
         lock(&self.0.counts).objects()
+    }
+
+    /// Connections to the listener.
+    pub fn connections(&self) -> Connections {
+        lock(&self.0.counts).connections
     }
 
     pub(crate) fn calls_under(&self, prefix: &str) -> BTreeMap<String, u64> {

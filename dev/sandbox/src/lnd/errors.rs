@@ -12,6 +12,7 @@ pub(crate) enum Code {
     InvalidArgument = 3,
     NotFound = 5,
     Unimplemented = 12,
+    Unavailable = 14,
 }
 
 impl Code {
@@ -21,6 +22,7 @@ impl Code {
             Self::InvalidArgument => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -96,7 +96,7 @@ fn check_caveat(caveat: &[u8]) -> Result<(), LndError> {
 }
 
 /// Go's `hex.DecodeString`, with its words.
-fn decode_hex(text: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn decode_hex(text: &[u8]) -> Result<Vec<u8>, String> {
     if let Some(bad) = text.iter().find(|byte| !byte.is_ascii_hexdigit()) {
         let shown = if bad.is_ascii_graphic() { format!(" '{}'", char::from(*bad)) } else { String::new() };
         return Err(format!("encoding/hex: invalid byte: U+{bad:04X}{shown}"));

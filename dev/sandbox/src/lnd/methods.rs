@@ -1,15 +1,19 @@
-//! The methods: which paths there are, what each asks of a macaroon, what each does.
+//! The methods: what each does once it is found and allowed.
 
 use data_encoding::HEXLOWER;
-use hyper::{Method, Request, StatusCode, body::Bytes, header::HeaderValue};
+use hyper::{Request, StatusCode, body::Bytes, header::HeaderValue};
 use serde_json::{Value, json};
 
 use super::{
     errors::{Code, LndError},
-    macaroon::{Need, authorise},
+    invoice_methods,
+    macaroon::authorise,
+    network::Network,
     proto_json::Fields,
+    rpc::Rpc,
     sign,
-    state::NodesState,
+    state::{NodesState, StoredNode},
+    wallet,
 };
 use crate::{Service, clock, counts::Counts, reply::Reply, seed::Seed};
 
@@ -20,7 +24,7 @@ const ENTITIES: [&str; 10] =
 const ACTIONS: [&str; 3] = ["read", "write", "generate"];
 
 /// Methods a `uri` permission may name: those played here, and those Satchel's macaroons are baked for.
-const URIS: [&str; 8] = [
+const URIS: [&str; 9] = [
     "/lnrpc.Lightning/GetInfo",
     "/lnrpc.Lightning/SignMessage",
     "/lnrpc.Lightning/VerifyMessage",
@@ -28,56 +32,11 @@ const URIS: [&str; 8] = [
     "/lnrpc.Lightning/DeleteMacaroonID",
     "/lnrpc.Lightning/AddInvoice",
     "/lnrpc.Lightning/LookupInvoice",
+    "/lnrpc.Lightning/ListInvoices",
     "/invoicesrpc.Invoices/CancelInvoice",
 ];
 
-enum Rpc<'a> {
-    State,
-    WalletUnlocker,
-    GetInfo,
-    SignMessage,
-    VerifyMessage,
-    BakeMacaroon,
-    DeleteMacaroonId(&'a str),
-}
-
-impl<'a> Rpc<'a> {
-    /// Exact method and path, as grpc-gateway has it: no trailing slash, no HEAD.
-    fn find(method: &Method, path: &'a str) -> Result<Self, LndError> {
-        let (expected, rpc) = match path {
-            "/v1/state" => (Method::GET, Self::State),
-            "/v1/genseed" => (Method::GET, Self::WalletUnlocker),
-            "/v1/initwallet" | "/v1/unlockwallet" | "/v1/changepassword" => {
-                (Method::POST, Self::WalletUnlocker)
-            }
-            "/v1/getinfo" => (Method::GET, Self::GetInfo),
-            "/v1/signmessage" => (Method::POST, Self::SignMessage),
-            "/v1/verifymessage" => (Method::POST, Self::VerifyMessage),
-            "/v1/macaroon" => (Method::POST, Self::BakeMacaroon),
-            _ => match path.strip_prefix("/v1/macaroon/") {
-                Some(id) if !id.is_empty() && !id.contains('/') => {
-                    (Method::DELETE, Self::DeleteMacaroonId(id))
-                }
-                _ => return Err(LndError::not_found()),
-            },
-        };
-        if *method == expected { Ok(rpc) } else { Err(LndError::method_not_allowed()) }
-    }
-
-    /// `None` for what LND serves without a macaroon.
-    fn need(&self) -> Option<Need> {
-        let need = |entity, action, uri| Some(Need { entity, action, uri });
-        match self {
-            Self::State | Self::WalletUnlocker => None,
-            Self::GetInfo => need("info", "read", "/lnrpc.Lightning/GetInfo"),
-            Self::SignMessage => need("message", "write", "/lnrpc.Lightning/SignMessage"),
-            Self::VerifyMessage => need("message", "read", "/lnrpc.Lightning/VerifyMessage"),
-            Self::BakeMacaroon => need("macaroon", "generate", "/lnrpc.Lightning/BakeMacaroon"),
-            Self::DeleteMacaroonId(_) => need("macaroon", "write", "/lnrpc.Lightning/DeleteMacaroonID"),
-        }
-    }
-}
-
+/// `path` stands behind the node's name.
 pub(crate) fn answer(
     nodes: &mut NodesState,
     counts: &mut Counts,
@@ -87,63 +46,52 @@ pub(crate) fn answer(
     request: &Request<Bytes>,
 ) -> Result<Reply, LndError> {
     let rpc = Rpc::find(request.method(), path)?;
-    let node = nodes.get(name).ok_or_else(LndError::not_found)?;
-    if let Some(need) = rpc.need() {
+    let node = nodes.get_mut(name).ok_or_else(LndError::not_found)?;
+    if !matches!(rpc, Rpc::State) {
         // LND looks at the state of the wallet before it looks at the macaroon.
-        if !node.initialised {
-            return Err(LndError::unknown("wallet not created, create one to enable full RPC access"));
-        }
+        node.life.check(rpc.is_unlocker())?;
+    }
+    if let Some(need) = rpc.need() {
         let headers: Vec<&[u8]> =
             request.headers().get_all(MACAROON_HEADER).iter().map(HeaderValue::as_bytes).collect();
         authorise(node, &headers, need)?;
     }
+    let (body, query) = (request.body(), request.uri().query().unwrap_or_default());
     let body = match rpc {
-        Rpc::State => json!({"state": if node.initialised { "SERVER_ACTIVE" } else { "NON_EXISTING" }}),
-        Rpc::WalletUnlocker => {
-            return Err(if node.initialised {
-                LndError::unknown("wallet already unlocked, WalletUnlocker service is no longer available")
-            } else {
-                LndError { code: Code::Unimplemented, message: "the sandbox makes no wallets yet".into() }
-            });
+        Rpc::State => json!({"state": node.life.look().name()}),
+        Rpc::GenSeed => wallet::gen_seed(node, seed)?,
+        Rpc::InitWallet => wallet::init(node, counts, seed, body)?,
+        Rpc::UnlockWallet => wallet::unlock(node, body)?,
+        Rpc::ChangePassword => {
+            let message = "the sandbox changes no passwords".into();
+            return Err(LndError { code: Code::Unimplemented, message });
         }
-        Rpc::GetInfo => get_info(name, &node.pubkey().to_string()),
-        Rpc::SignMessage => {
-            let fields = Fields::parse(request.body(), &["msg", "single_hash"])?;
-            let (msg, single_hash) = (fields.bytes("msg")?, fields.bool("single_hash")?);
-            if msg.is_empty() {
-                return Err(LndError::unknown("need a message to sign"));
-            }
-            json!({"signature": sign::sign(&node.secret_key, &msg, single_hash)})
-        }
-        Rpc::VerifyMessage => verify_message(nodes, name, request.body())?,
+        Rpc::GetInfo => get_info(node),
+        Rpc::SignMessage => sign_message(node, body)?,
+        Rpc::VerifyMessage => verify_message(nodes, name, body)?,
         Rpc::BakeMacaroon => {
-            let (ops, root_key_id) = bake_request(request.body())?;
-            let baked = nodes.get_mut(name).and_then(|node| node.bake(ops, root_key_id, seed));
+            let (ops, root_key_id) = bake_request(body)?;
+            let baked = node.bake(ops, root_key_id, seed).unwrap_or_default();
             counts.created(Service::Lnd, "macaroon");
-            json!({"macaroon": HEXLOWER.encode(&baked.unwrap_or_default())})
+            json!({"macaroon": HEXLOWER.encode(&baked)})
         }
-        Rpc::DeleteMacaroonId(id) => {
-            let wrong =
-                |_| LndError::invalid(format!("type mismatch, parameter: root_key_id, error: {id:?}"));
-            let id: u64 = id.parse().map_err(wrong)?;
-            if id == 0 {
-                return Err(LndError::unknown("deletion of the default root key ID 0 is not allowed"));
-            }
-            let deleted = nodes.get_mut(name).is_some_and(|node| node.revoke(id));
-            json!({ "deleted": deleted })
-        }
+        Rpc::DeleteMacaroonId(id) => delete_macaroon_id(node, id)?,
+        Rpc::AddInvoice => invoice_methods::add(node, counts, seed, body)?,
+        Rpc::ListInvoices => invoice_methods::list(node, query)?,
+        Rpc::LookupInvoice(hash) => invoice_methods::lookup(node, hash)?,
+        Rpc::CancelInvoice => invoice_methods::cancel(node, body)?,
     };
     Ok(Reply::json(StatusCode::OK, &body))
 }
 
-fn get_info(alias: &str, pubkey: &str) -> Value {
+fn get_info(node: &StoredNode) -> Value {
     let feature =
         |name: &str, is_required| json!({"name": name, "is_required": is_required, "is_known": true});
     json!({
         "version": "0.20.3-beta commit=v0.20.3-beta",
         "commit_hash": "0000000000000000000000000000000000000000",
-        "identity_pubkey": pubkey,
-        "alias": alias,
+        "identity_pubkey": node.pubkey().to_string(),
+        "alias": node.name,
         "color": "#3399ff",
         "num_pending_channels": 0,
         "num_active_channels": 0,
@@ -155,13 +103,22 @@ fn get_info(alias: &str, pubkey: &str) -> Value {
         "best_header_timestamp": clock::now().unix_timestamp().to_string(),
         "synced_to_chain": true,
         "synced_to_graph": false,
-        "testnet": false,
-        "chains": [{"chain": "bitcoin", "network": "regtest"}],
+        "testnet": node.network == Network::Testnet,
+        "chains": [{"chain": "bitcoin", "network": node.network.name()}],
         "uris": [],
         "features": {"0": feature("data-loss-protect", true), "5": feature("upfront-shutdown-script", false)},
         "require_htlc_interceptor": false,
         "store_final_htlc_resolutions": false,
     })
+}
+
+fn sign_message(node: &StoredNode, body: &[u8]) -> Result<Value, LndError> {
+    let fields = Fields::parse(body, &["msg", "single_hash"])?;
+    let (msg, single_hash) = (fields.bytes("msg")?, fields.bool("single_hash")?);
+    if msg.is_empty() {
+        return Err(LndError::unknown("need a message to sign"));
+    }
+    Ok(json!({"signature": sign::sign(&node.secret_key, &msg, single_hash)}))
 }
 
 /// LND's `valid` means that the recovered key is in the node's graph, not that it is the key you expect.
@@ -178,6 +135,15 @@ fn verify_message(nodes: &NodesState, name: &str, body: &[u8]) -> Result<Value, 
         None => json!({"valid": false, "pubkey": ""}),
         Some(pubkey) => json!({"valid": nodes.graph_of(name, &pubkey), "pubkey": pubkey.to_string()}),
     })
+}
+
+fn delete_macaroon_id(node: &mut StoredNode, id: &str) -> Result<Value, LndError> {
+    let wrong = |_| LndError::invalid(format!("type mismatch, parameter: root_key_id, error: {id:?}"));
+    let id: u64 = id.parse().map_err(wrong)?;
+    if id == 0 {
+        return Err(LndError::unknown("deletion of the default root key ID 0 is not allowed"));
+    }
+    Ok(json!({"deleted": node.revoke(id)}))
 }
 
 fn bake_request(body: &[u8]) -> Result<(Vec<(String, String)>, u64), LndError> {

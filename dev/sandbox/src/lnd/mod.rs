@@ -1,38 +1,73 @@
-//! LND nodes behind one address, as a reverse proxy serves them: `/<node>/v1/…`.
+//! LND nodes behind one address, as a reverse proxy serves them: `/<node>/v1/…`, in the clear and over TLS.
 //!
-//! What is played: `GET /v1/state`, `GET /v1/getinfo`, `POST /v1/signmessage`, `POST /v1/verifymessage`,
-//! `POST /v1/macaroon` (bake) and `DELETE /v1/macaroon/{root_key_id}`, with LND's header rules, JSON and error
-//! bodies. Signatures and macaroons are real. A node without a wallet says so; making one is not played yet.
+//! ```text
+//! methods           every request: state of the wallet, macaroon, then the method      rpc   which paths there are
+//!   ├─ wallet       genseed, initwallet, unlockwallet        seed_words   24 words, one identity key
+//!   └─ invoice_methods over invoices                         real BOLT11, kept by payment hash
+//! state             the nodes       life   how far LND has come       power   whether its machine runs
+//! macaroon, sign    real ones       tls    the other listener         in_process   for other services of the sandbox
+//! ```
+//!
+//! What is played: `GET /v1/state`, `GET /v1/genseed`, `POST /v1/initwallet`, `POST /v1/unlockwallet`,
+//! `GET /v1/getinfo`, `POST /v1/signmessage`, `POST /v1/verifymessage`, `POST /v1/macaroon` (bake),
+//! `DELETE /v1/macaroon/{root_key_id}`, `POST` and `GET /v1/invoices`, `GET /v1/invoice/{r_hash}` and
+//! `POST /v2/invoices/cancel`, with LND's header rules, JSON and error bodies. Nobody pays by themselves: an invoice
+//! is settled by a handle.
 
+pub(crate) mod control;
 mod errors;
+pub(crate) mod in_process;
+mod invoice_methods;
+pub(crate) mod invoices;
+mod life;
 mod macaroon;
 mod methods;
+mod network;
+mod node;
+mod power;
 mod proto_json;
+mod rpc;
+mod seed_words;
 mod sign;
 mod state;
+mod tls;
+mod wallet;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context;
 use data_encoding::HEXLOWER;
 use hyper::{Request, body::Bytes};
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
 
-pub(crate) use state::NodesState;
-use state::StoredNode;
+pub(crate) use errors::LndError;
+pub use life::{StartUp, WalletState};
+pub use network::Network;
+pub use node::Node;
+pub use power::Delay;
+pub(crate) use state::{NodesState, StoredNode};
+pub use tls::Tls;
+pub(crate) use tls::TlsState;
+pub(crate) use wallet::init_by_stranger;
 
 use crate::{
-    Handle, Service,
+    Service,
     reply::Reply,
     world::{World, lock},
 };
 
+/// First segments of paths that belong to others.
+const RESERVED: [&str; 3] = ["sandbox", "btcpay", "voltage"];
+
 /// What Satchel accepts for invoices. LND's own `invoice.macaroon` is wider: it also reads the wallet.
 pub const INVOICE_OPS: &[(&str, &str)] = &[("info", "read"), ("invoices", "read"), ("invoices", "write")];
 
+/// Of a wallet made by [`Nodes::create`].
+pub const DEFAULT_PASSWORD: &str = "sandbox password";
+
 #[derive(Debug, Clone, Copy)]
 pub struct NodeOptions {
-    /// Whether the node has a wallet.
+    /// Whether the node has a wallet: open, and unlocked by [`DEFAULT_PASSWORD`] after a restart.
     pub initialised: bool,
     /// Drawn from the sandbox's seed and the node's name when absent.
     pub secret_key: Option<[u8; 32]>,
@@ -56,15 +91,29 @@ impl Nodes {
             !name.is_empty() && name.len() <= 64 && name.chars().all(plain),
             "{name:?} is no node name"
         );
-        anyhow::ensure!(name != "sandbox", "the path /sandbox is the sandbox's own");
+        anyhow::ensure!(!RESERVED.contains(&name), "the path /{name} is not a node's");
         let drawn = self.0.seed.bytes(&format!("node key {name}"));
         let secret_key = SecretKey::from_slice(&options.secret_key.unwrap_or(drawn))
             .context("not a secp256k1 secret key")?;
         let mut nodes = lock(&self.0.nodes);
         anyhow::ensure!(nodes.get(name).is_none(), "a node of the name {name} exists");
-        nodes.insert(StoredNode::new(name, secret_key, options.initialised, self.0.seed));
+        let mut node = StoredNode::new(name, name, secret_key, &nodes);
+        if options.initialised {
+            node.make_wallet(secret_key, DEFAULT_PASSWORD.as_bytes(), None, self.0.seed);
+        }
+        nodes.insert(node);
         lock(&self.0.counts).created(Service::Lnd, "node");
         nodes.get(name).map(|node| self.node(node)).context("the node just made")
+    }
+
+    /// The chain of nodes made from now on; regtest until said otherwise.
+    pub fn set_network(&self, network: Network) {
+        lock(&self.0.nodes).network = network;
+    }
+
+    /// How long nodes made from now on take to start up; no time until said otherwise.
+    pub fn set_start_up(&self, start_up: StartUp) {
+        lock(&self.0.nodes).start_up = start_up;
     }
 
     pub fn get(&self, name: &str) -> Option<Node> {
@@ -88,83 +137,29 @@ impl Nodes {
             base_url: format!("{}/{}", self.0.base_url, node.name),
             admin_macaroon: HEXLOWER.encode(&node.admin_macaroon),
             invoice_macaroon: HEXLOWER.encode(&node.invoice_macaroon),
+            endpoint: node.endpoint.clone(),
             world: Arc::clone(&self.0),
         }
     }
 }
 
-/// One node, as its owner sees it.
-#[derive(Clone)]
-pub struct Node {
-    pub name: String,
-    /// 66 hex digits.
-    pub pubkey: String,
-    /// `http://127.0.0.1:PORT/node12`; LND's paths begin behind it.
-    pub base_url: String,
-    /// Hex; empty while the node has no wallet.
-    pub admin_macaroon: String,
-    /// Hex, for [`INVOICE_OPS`]; empty while the node has no wallet.
-    pub invoice_macaroon: String,
-    world: Arc<World>,
-}
-
-impl Node {
-    /// A macaroon (hex) for these (entity, action) pairs under root key 0, as `lncli bakemacaroon` makes it.
-    pub fn bake(&self, ops: &[(&str, &str)]) -> anyhow::Result<String> {
-        let ops = ops.iter().map(|(entity, action)| ((*entity).to_owned(), (*action).to_owned())).collect();
-        let baked = self.with(|node, world| node.bake(ops, 0, world.seed)).context("the node is gone")?;
-        lock(&self.world.counts).created(Service::Lnd, "macaroon");
-        Ok(HEXLOWER.encode(&baked.context("the node has no wallet")?))
-    }
-
-    /// What `signmessage` answers, without a call: 104 characters of zbase32.
-    pub fn sign(&self, message: impl AsRef<[u8]>) -> String {
-        self.with(|node, _| sign::sign(&node.secret_key, message.as_ref(), false)).unwrap_or_default()
-    }
-
-    /// Requests received, by path without the node's name: `/v1/getinfo`.
-    pub fn calls(&self) -> BTreeMap<String, u64> {
-        Handle(Arc::clone(&self.world)).calls_under(&format!("/{}", self.name))
-    }
-
-    pub fn total_calls(&self) -> u64 {
-        self.calls().values().sum()
-    }
-
-    /// Connections are accepted, requests counted, and nothing is ever answered.
-    pub fn set_blackholed(&self, blackholed: bool) {
-        self.with(|node, _| node.blackholed = blackholed);
-    }
-
-    /// Whether the other nodes find this one in their graph.
-    pub fn set_public(&self, public: bool) {
-        self.with(|node, _| node.public = public);
-    }
-
-    /// Forgets a root key: every macaroon made with it is refused from now on.
-    pub fn revoke_root_key(&self, id: u64) -> bool {
-        self.with(|node, _| node.revoke(id)).unwrap_or_default()
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut StoredNode, &World) -> T) -> Option<T> {
-        lock(&self.world.nodes).get_mut(&self.name).map(|node| act(node, &self.world))
-    }
-}
-
 pub(crate) fn is_blackholed(world: &World, path: &str) -> bool {
-    split(path).is_some_and(|(name, _)| lock(&world.nodes).get(name).is_some_and(|node| node.blackholed))
+    split(path).is_some_and(|(segment, _)| lock(&world.nodes).at(segment).is_some_and(|node| node.blackholed))
 }
 
 pub(crate) fn answer(world: &Arc<World>, request: &Request<Bytes>) -> Reply {
     let mut nodes = lock(&world.nodes);
-    match split(request.uri().path()) {
-        Some((name, path)) if nodes.get(name).is_some() => {
-            methods::answer(&mut nodes, &mut lock(&world.counts), world.seed, name, path, request)
-                .unwrap_or_else(|error| error.reply())
-        }
-        // What the proxy in front of the nodes says, not LND.
-        _ => Reply::text(404, "no such node".into()),
+    let found = split(request.uri().path()).and_then(|(segment, path)| {
+        let node = nodes.at(segment)?;
+        Some((node.name.clone(), node.power.is_on(), path))
+    });
+    // What the proxy in front of the nodes says, not LND.
+    let Some((name, on, path)) = found else { return Reply::text(404, "no such node".into()) };
+    if !on {
+        return Reply::text(503, "the node does not run".into());
     }
+    methods::answer(&mut nodes, &mut lock(&world.counts), world.seed, &name, path, request)
+        .unwrap_or_else(|error| error.reply())
 }
 
 fn split(path: &str) -> Option<(&str, &str)> {

@@ -58,6 +58,19 @@ impl<'a> Fields<'a> {
         number.ok_or_else(|| self.wrong_type("uint64", name, value))
     }
 
+    pub(crate) fn int64(&self, name: &str) -> Result<i64, LndError> {
+        let Some(value) = self.values.get(name) else { return Ok(0) };
+        let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        number.ok_or_else(|| self.wrong_type("int64", name, value))
+    }
+
+    pub(crate) fn strings(&self, name: &str) -> Result<Vec<String>, LndError> {
+        let Some(value) = self.values.get(name) else { return Ok(Vec::new()) };
+        let text = |item: &Value| item.as_str().map(str::to_owned);
+        let list = value.as_array().and_then(|list| list.iter().map(text).collect::<Option<Vec<_>>>());
+        list.ok_or_else(|| self.wrong_type("string", name, value))
+    }
+
     /// A repeated message of two strings.
     pub(crate) fn pairs(&self, name: &str, known: [&str; 2]) -> Result<Vec<(String, String)>, LndError> {
         let Some(value) = self.values.get(name) else { return Ok(Vec::new()) };

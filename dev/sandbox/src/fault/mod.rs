@@ -1,12 +1,23 @@
 //! Misbehaviour on request: which requests, how often, and what goes wrong.
 
-use std::{sync::Arc, time::Duration};
+mod chaos;
+pub(crate) mod control;
+mod misbehaviour;
 
-use hyper::StatusCode;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
 use serde::{Deserialize, Serialize};
+
+pub use chaos::Chaos;
+pub(crate) use misbehaviour::Job;
+pub use misbehaviour::Misbehaviour;
 
 use crate::{
     Service,
+    reply::Reply,
     world::{World, lock},
 };
 
@@ -67,46 +78,12 @@ pub enum When {
     Probability(f64),
 }
 
-/// What goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Misbehaviour {
-    /// Answers so, and does nothing.
-    FailBefore { status: u16, body: String },
-    /// Does the work, then answers so: the ambiguous outcome.
-    FailAfter { status: u16, body: String },
-    /// Waits, then does the work and answers.
-    Stall { millis: u64 },
-    /// Does the work, promises the whole answer, sends only its first bytes and closes.
-    CutBody { bytes: usize },
-    /// Does the work, then answers 200 with bytes that are no JSON.
-    Garbage,
-    /// Does the work twice, as when a proxy repeats a request; answers the second time's answer.
-    Duplicate,
-    /// Closes the connection, and does nothing.
-    CloseBefore,
-    /// Does the work, then closes the connection without an answer.
-    CloseAfter,
-}
-
-impl Misbehaviour {
-    pub fn stall(duration: Duration) -> Self {
-        Self::Stall { millis: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) }
-    }
-}
-
 impl Fault {
     fn check(&self) -> anyhow::Result<()> {
         if let When::Probability(p) = self.when {
             anyhow::ensure!((0.0..=1.0).contains(&p), "probability {p} is not between 0 and 1");
         }
-        if let Misbehaviour::FailBefore { status, .. } | Misbehaviour::FailAfter { status, .. } =
-            &self.misbehave
-        {
-            let known = StatusCode::from_u16(*status).ok().filter(|s| !s.is_informational());
-            anyhow::ensure!(known.is_some(), "{status} is not a status an answer can have");
-        }
-        Ok(())
+        self.misbehave.check()
     }
 }
 
@@ -114,9 +91,14 @@ impl Fault {
 pub(crate) struct FaultState {
     script: Vec<Fault>,
     draws: u64,
+    away: BTreeSet<Service>,
+    chaos: BTreeMap<Service, Chaos>,
+    struck: BTreeMap<(Service, &'static str), u64>,
+    /// The last successful answer to a POST, by path.
+    earlier: HashMap<(Service, String), Reply>,
 }
 
-/// The script of faults.
+/// What goes wrong: first who is away, then the script, then chaos.
 #[derive(Clone)]
 pub struct Faults(pub(crate) Arc<World>);
 
@@ -147,9 +129,25 @@ impl Faults {
         lock(&self.0.faults).script.retain(|f| f.route != whole || f.when != When::Always);
     }
 
-    /// Everything behaves again.
+    /// The service closes every connection as soon as a request for it arrives, until it is [`back`](Self::back).
+    pub fn away(&self, service: Service) {
+        lock(&self.0.faults).away.insert(service);
+    }
+
+    pub fn back(&self, service: Service) {
+        lock(&self.0.faults).away.remove(&service);
+    }
+
+    pub fn is_away(&self, service: Service) -> bool {
+        lock(&self.0.faults).away.contains(&service)
+    }
+
+    /// Everybody is back and everything behaves again.
     pub fn clear(&self) {
-        lock(&self.0.faults).script.clear();
+        let mut state = lock(&self.0.faults);
+        state.script.clear();
+        state.away.clear();
+        state.chaos.clear();
     }
 
     /// The faults still to fire.
@@ -163,10 +161,16 @@ impl Faults {
         lock(&self.0.faults).script.insert(0, fault);
     }
 
-    /// What happens to this request; uses up one of a counted fault.
-    pub(crate) fn draw(&self, service: Service, method: &str, path: &str) -> Option<Misbehaviour> {
+    /// What happens to this request, the `count`-th of its method and path; uses up one of a counted fault.
+    pub(crate) fn draw(
+        &self,
+        service: Service,
+        method: &str,
+        path: &str,
+        count: u64,
+    ) -> Option<Misbehaviour> {
         let mut state = lock(&self.0.faults);
-        let FaultState { script, draws } = &mut *state;
+        let FaultState { script, draws, chaos, struck, .. } = &mut *state;
         let mut fires = |fault: &mut Fault| match &mut fault.when {
             _ if !fault.route.matches(service, method, path) => false,
             When::Always => true,
@@ -182,6 +186,10 @@ impl Faults {
         };
         let fault = script.iter_mut().find_map(|fault| fires(fault).then(|| fault.misbehave.clone()));
         script.retain(|fault| fault.when != When::Times(0));
-        fault
+        fault.or_else(|| {
+            let kind = chaos.get(&service)?.draw(service, method, path, count)?;
+            *struck.entry((service, kind.kind())).or_default() += 1;
+            Some(kind)
+        })
     }
 }
