@@ -5,6 +5,7 @@
 //! key, so the operations are claims; but a claim that is not true only makes LND refuse the macaroon.
 
 mod judge;
+mod mint;
 mod parse;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use data_encoding::{
 use zeroize::Zeroizing;
 
 pub use judge::{HOW_TO_BAKE, Verdict};
+pub use mint::{ADMIN_OPS, mint};
 
 /// LND's widest stock macaroon has about 300 bytes.
 pub const MAX_MACAROON_BYTES: usize = 4096;

@@ -5,13 +5,13 @@
 
 use super::{MacaroonError, Op};
 
-const VERSION_2: u8 = 2;
+pub(super) const VERSION_2: u8 = 2;
 /// `bakery.Version3`, the first byte of every identifier LND makes.
-const BAKERY_VERSION_3: u8 = 3;
+pub(super) const BAKERY_VERSION_3: u8 = 3;
 const SIGNATURE_LENGTH: usize = 32;
 
 /// Field types of macaroon v2.
-mod field {
+pub(super) mod field {
     pub const END: u8 = 0;
     pub const LOCATION: u8 = 1;
     pub const IDENTIFIER: u8 = 2;
@@ -20,7 +20,7 @@ mod field {
 }
 
 /// Protobuf tags: field number and wire type 2 (length-delimited), of `MacaroonId` and `Op`.
-mod tag {
+pub(super) mod tag {
     const LENGTH_DELIMITED: u8 = 2;
     pub const NONCE: u8 = 1 << 3 | LENGTH_DELIMITED;
     pub const STORAGE_ID: u8 = 2 << 3 | LENGTH_DELIMITED;

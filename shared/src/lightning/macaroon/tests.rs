@@ -2,6 +2,7 @@
 
 mod judge;
 mod layout;
+mod mint;
 
 use std::fmt::Write as _;
 

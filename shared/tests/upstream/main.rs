@@ -1,0 +1,15 @@
+//! Providers as they are on good days and on bad ones.
+
+mod btcpay;
+mod btcpay_refusals;
+mod calls;
+mod ground;
+mod journey;
+mod keys;
+mod lnd;
+mod secrecy;
+mod server;
+mod tls;
+mod tries;
+mod voltage;
+mod wire;
