@@ -2,12 +2,14 @@
 //!
 //! - [`verify_message`]    which node signed this
 //! - [`secrets`]           fresh values for every secret; the next signing key
+//! - [`keys`]              the keys that fields are sealed with
 //! - [`database`]          the four roles, the database, its schema
 //! - [`audit`]             is the log what was written
 //! - [`store`]             where secrets are: AWS Secrets Manager, or a directory
 
 pub mod audit;
 pub mod database;
+pub mod keys;
 pub mod secrets;
 pub mod store;
 pub mod verify_message;
@@ -32,6 +34,9 @@ enum Command {
     /// Make and rotate secrets
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// Look after the keys that fields are sealed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Make the database and bring its schema up to date
     #[command(subcommand)]
     Database(database::Command),
@@ -44,6 +49,7 @@ pub async fn run(cli: Cli) -> Result<String> {
     match cli.command {
         Command::VerifyMessage(args) => verify_message::run(&args),
         Command::Secrets(command) => secrets::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Database(command) => database::run(command).await,
         Command::Audit(command) => audit::run(command).await,
     }

@@ -9,10 +9,13 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use serde::de::DeserializeOwned;
 use shared::config::Config;
+use shared::crypto::Secret;
 use shared::db::roles::Role;
 use shared::db::{Credentials, Database};
-use shared::secrets::{Manager, causes};
+use shared::secrets::{self, causes};
 
+/// What Secrets Manager takes at most, in bytes.
+pub const LONGEST_DOCUMENT: usize = 65_536;
 const NOT_FOUND: &str = "ResourceNotFoundException";
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
 const OWNER_ONLY_FILE: u32 = 0o600;
@@ -62,7 +65,7 @@ impl Store {
         let default_region = config.optional("AWS_DEFAULT_REGION");
         let region = config.optional("AWS_REGION").or(default_region);
         let region = region.unwrap_or_else(|| config.text("AWS_REGION"));
-        let manager = Manager::new(
+        let client = secrets::client(
             region,
             config.text("AWS_ACCESS_KEY_ID"),
             config.text("AWS_SECRET_ACCESS_KEY"),
@@ -73,7 +76,7 @@ impl Store {
             "Secrets Manager cannot be asked (`eval \"$(aws configure export-credentials --format env)\"` sets what \
              your AWS profile knows)",
         )?;
-        Ok(Self { prefix, place: Place::Manager(manager.client().clone()) })
+        Ok(Self { prefix, place: Place::Manager(client) })
     }
 
     pub fn directory(prefix: String, path: PathBuf) -> Self {
@@ -83,6 +86,11 @@ impl Store {
     /// The secret's name in Secrets Manager.
     pub fn name(&self, secret: &str) -> String {
         format!("{}/{secret}", self.prefix)
+    }
+
+    /// What a secret of this full name is called here, if its name begins with the prefix.
+    pub fn behind_prefix<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(&self.prefix)?.strip_prefix('/')
     }
 
     /// Where the secret is, for people.
@@ -162,6 +170,11 @@ impl Store {
         serde_json::from_str(&text).map_err(|error| {
             anyhow!("{} is not the document expected (column {})", self.location(secret), error.column())
         })
+    }
+
+    /// The text of a secret, if there is such a secret.
+    pub async fn find(&self, secret: &str) -> Result<Option<Secret<String>>> {
+        if self.exists(secret).await? { Ok(Some(Secret::new(self.text(secret).await?))) } else { Ok(None) }
     }
 
     async fn text(&self, secret: &str) -> Result<String> {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
+use crate::crypto::Secret;
 use crate::random::Random;
-use crate::secrets::{Check, Checked, Manager, SecretHandle};
+use crate::secrets::{self, Check, Checked, Manager, SecretHandle};
 
 /// Region, access key id and secret access key: what it takes to ask Secrets Manager.
 const AWS: [&str; 3] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
@@ -21,6 +22,7 @@ pub struct Config {
     problems: Vec<String>,
     checks: Vec<Check>,
     manager: Option<Manager>,
+    has_documents: bool,
     clock: Clock,
     random: Random,
 }
@@ -46,7 +48,27 @@ impl Config {
     }
 
     pub fn new(environment: BTreeMap<String, String>, clock: Clock, random: Random) -> Self {
-        Self { environment, problems: Vec::new(), checks: Vec::new(), manager: None, clock, random }
+        let (problems, checks) = (Vec::new(), Vec::new());
+        Self { environment, problems, checks, manager: None, has_documents: false, clock, random }
+    }
+
+    /// With a variable that the process was not given, or was given another value of.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// With these secret documents, by id, in place of Secrets Manager's.
+    #[must_use]
+    pub fn with_documents(self, documents: BTreeMap<String, Secret<String>>) -> Self {
+        Self { manager: Some(Manager::given(documents)), has_documents: true, ..self }
     }
 
     pub fn clock(&self) -> Clock {
@@ -57,9 +79,13 @@ impl Config {
         self.random.clone()
     }
 
-    /// Notes something that keeps the function from starting; say what is wrong, never the value.
+    /// Notes something that keeps the function from starting; say what is wrong, never the value. What two modules
+    /// read is one problem.
     pub fn problem(&mut self, text: impl Into<String>) {
-        self.problems.push(text.into());
+        let text = text.into();
+        if !self.problems.contains(&text) {
+            self.problems.push(text);
+        }
     }
 
     /// A variable that may be absent; an empty one counts as absent.
@@ -141,11 +167,12 @@ impl Config {
     /// problem of the configuration: the function starts, and answers 503 until it is back.
     pub async fn finish(mut self) -> Result<(), ConfigError> {
         // Without region and credentials every look would fail, and say no more than is known.
-        let reachable = self.manager.is_some() && AWS.iter().all(|name| self.optional(name).is_some());
+        let has_credentials = || AWS.iter().all(|name| self.optional(name).is_some());
+        let reachable = self.has_documents || (self.manager.is_some() && has_credentials());
         for check in std::mem::take(&mut self.checks).into_iter().filter(|_| reachable) {
             match check.run().await {
                 Checked::Good => {}
-                Checked::Problem(problem) => self.problems.push(problem),
+                Checked::Problem(problem) => self.problem(problem),
                 // The others would wait as long, and Lambda gives a start ten seconds in all.
                 Checked::Away => break,
             }
@@ -166,7 +193,7 @@ impl Config {
                 "AWS_ENDPOINT_URL_SECRETS_MANAGER is not https, and ALLOW_HTTP_PROVIDERS is not true",
             );
         }
-        let manager = Manager::new(region, key_id, key, token, endpoint);
+        let manager = Manager::new(secrets::client(region, key_id, key, token, endpoint));
         self.manager = Some(manager.clone());
         manager
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::crypto::{Secret, sha256};
+use crate::crypto::{Purpose, Secret, sha256};
 use crate::db::roles::Role;
 use crate::random::Random;
 
@@ -45,14 +45,29 @@ pub fn signing(algorithm: SigningAlgorithm) -> Result<Value, aws_lc_rs::error::U
     Ok(json!({ "keys": [signing_key(algorithm)?] }))
 }
 
+/// One entry of `satchel/sealing`, for these purposes; for every purpose if none is named.
+pub fn sealing_key(id: u32, purposes: &[Purpose], now: OffsetDateTime, random: &Random) -> Value {
+    let created_at = now.format(&Rfc3339).unwrap_or_default();
+    let mut entry =
+        json!({ "id": id, "created_at": created_at, "key": BASE64.encode(&random.bytes::<32>()) });
+    if !purposes.is_empty() {
+        entry["purposes"] = purposes.iter().map(|purpose| purpose.name()).collect();
+    }
+    entry
+}
+
 /// `satchel/sealing` with one key.
 pub fn sealing(now: OffsetDateTime, random: &Random) -> Value {
-    let created_at = now.format(&Rfc3339).unwrap_or_default();
-    json!({ "keys": [{ "id": 1, "created_at": created_at, "key": BASE64.encode(&random.bytes::<32>()) }] })
+    json!({ "keys": [sealing_key(1, &[], now, random)] })
 }
 
 /// `satchel/audit`.
 pub fn audit(random: &Random) -> Value {
+    json!({ "key": BASE64.encode(&random.bytes::<32>()) })
+}
+
+/// `satchel/marker`.
+pub fn marker(random: &Random) -> Value {
     json!({ "key": BASE64.encode(&random.bytes::<32>()) })
 }
 

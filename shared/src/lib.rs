@@ -11,10 +11,11 @@
 //! http                             the edge: parsing, replies, the error table, auth, idempotency, limits
 //!     ▼
 //! account session challenge        the domain: one module per aggregate: types, rules, SQL
-//! sign_in node token signing_key
-//! audit rate_limit idempotency
+//! sign_in node token signing_key setup
+//! invoice webhook
+//! audit rate_limit idempotency reseal
 //!     ▼                 ▼
-//! lightning (pure)   firebase      formats of others
+//! btcpay voltage lnd upstream     providers     lightning (pure)  firebase      formats of others
 //!     ▼
 //! db migrations config secrets crypto clock random log metrics      ground
 //! ```
@@ -24,18 +25,27 @@ pub mod runtime;
 
 pub mod account;
 pub mod audit;
+pub mod breaker;
 pub mod challenge;
 pub mod idempotency;
+pub mod invoice;
 pub mod node;
 pub mod rate_limit;
+pub mod reseal;
 pub mod session;
+pub mod setup;
 pub mod sign_in;
 pub mod signing_key;
 pub mod token;
+pub mod webhook;
 
+pub mod btcpay;
 pub mod firebase;
 pub mod fresh;
 pub mod lightning;
+pub mod lnd;
+pub mod upstream;
+pub mod voltage;
 
 pub mod clock;
 pub mod config;

@@ -27,6 +27,22 @@ const MIGRATIONS: &[Migration] = &[
         name: "limits_and_idempotency",
         sql: include_str!("../../migrations/0006_limits_and_idempotency.sql"),
     },
+    Migration {
+        version: 7,
+        name: "lightning_setups",
+        sql: include_str!("../../migrations/0007_lightning_setups.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "provider_breakers",
+        sql: include_str!("../../migrations/0008_provider_breakers.sql"),
+    },
+    Migration { version: 9, name: "reseal", sql: include_str!("../../migrations/0009_reseal.sql") },
+    Migration {
+        version: 10,
+        name: "invoices_and_webhooks",
+        sql: include_str!("../../migrations/0010_invoices_and_webhooks.sql"),
+    },
 ];
 
 struct Migration {

@@ -44,6 +44,9 @@ pub struct Registration<'a> {
     pub endpoint: &'a NodeEndpoint,
     /// The macaroon, sealed for [`macaroon_field`]; `None` leaves an earlier one in place.
     pub macaroon_sealed: Option<Vec<u8>>,
+    /// SHA-256 of the certificate, when no public authority vouches for it; it belongs to the endpoint and is
+    /// replaced with it.
+    pub certificate_sha256: Option<[u8; 32]>,
 }
 
 /// Why a node was not registered.
@@ -74,11 +77,12 @@ pub async fn register(
 ) -> Result<(), RegisterError> {
     execute(
         client,
-        "INSERT INTO nodes (user_id, did, node_id, pubkey, endpoint, macaroon_sealed, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+        "INSERT INTO nodes (user_id, did, node_id, pubkey, endpoint, macaroon_sealed, tls_cert_sha256, created_at,
+                            updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
          ON CONFLICT (user_id) DO UPDATE SET
              did = EXCLUDED.did, node_id = EXCLUDED.node_id, pubkey = EXCLUDED.pubkey,
-             endpoint = EXCLUDED.endpoint, updated_at = EXCLUDED.updated_at,
+             endpoint = EXCLUDED.endpoint, tls_cert_sha256 = EXCLUDED.tls_cert_sha256, updated_at = EXCLUDED.updated_at,
              macaroon_sealed = COALESCE(EXCLUDED.macaroon_sealed, nodes.macaroon_sealed)",
         &[
             (&node.user_id, Type::UUID),
@@ -87,6 +91,7 @@ pub async fn register(
             (&node.pubkey.to_string(), Type::TEXT),
             (&node.endpoint.to_string(), Type::TEXT),
             (&node.macaroon_sealed, Type::BYTEA),
+            (&node.certificate_sha256.map(|digest| digest.to_vec()), Type::BYTEA),
             (&now, Type::TIMESTAMPTZ),
         ],
     )
@@ -103,7 +108,8 @@ pub async fn rebind(
 ) -> Result<(), RegisterError> {
     execute(
         client,
-        "UPDATE nodes SET pubkey = $2, endpoint = NULL, macaroon_sealed = NULL, updated_at = $3 WHERE user_id = $1",
+        "UPDATE nodes SET pubkey = $2, endpoint = NULL, macaroon_sealed = NULL, tls_cert_sha256 = NULL, updated_at = $3
+         WHERE user_id = $1",
         &[(&user_id, Type::UUID), (&pubkey.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
@@ -116,6 +122,7 @@ pub struct NodeInfo {
     pub pubkey: String,
     pub endpoint: Option<String>,
     pub has_macaroon: bool,
+    pub certificate_sha256: Option<Vec<u8>>,
     pub status: String,
     pub created_at: OffsetDateTime,
     /// When the node last signed in, or was registered, whichever was later.
@@ -130,8 +137,8 @@ pub async fn find_own(
 ) -> Result<Option<NodeInfo>, DbError> {
     let row = query_opt(
         client,
-        "SELECT n.node_id, n.pubkey, n.endpoint, n.macaroon_sealed IS NOT NULL AS has_macaroon, n.status,
-                n.created_at,
+        "SELECT n.node_id, n.pubkey, n.endpoint, n.macaroon_sealed IS NOT NULL AS has_macaroon,
+                n.tls_cert_sha256, n.status, n.created_at,
                 GREATEST(n.updated_at, (SELECT max(s.node_auth_at) FROM sessions s WHERE s.user_id = n.user_id))
                     AS last_accessed_at
          FROM nodes n
@@ -141,6 +148,17 @@ pub async fn find_own(
     )
     .await?;
     Ok(row.map(NodeInfo::from))
+}
+
+/// Whether a store can be connected to the user's node: they said where it is and gave what opens it.
+pub async fn is_connectable(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
+    let row = query_opt(
+        client,
+        "SELECT endpoint IS NOT NULL AND macaroon_sealed IS NOT NULL AS connectable FROM nodes WHERE user_id = $1",
+        &[(&user_id, Type::UUID)],
+    )
+    .await?;
+    Ok(row.is_some_and(|row| row.get("connectable")))
 }
 
 /// Where a user's macaroon is sealed to.
@@ -155,6 +173,7 @@ impl From<Row> for NodeInfo {
             pubkey: row.get("pubkey"),
             endpoint: row.get("endpoint"),
             has_macaroon: row.get("has_macaroon"),
+            certificate_sha256: row.get("tls_cert_sha256"),
             status: row.get("status"),
             created_at: row.get("created_at"),
             last_accessed_at: row.get("last_accessed_at"),

@@ -45,6 +45,15 @@ pub async fn serve<D>(
     .await
 }
 
+/// What a job may know of the invocation it is run for.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The platform's name for it, which stands in its logs.
+    pub id: String,
+    /// When the platform ends the process, whatever it is at.
+    pub ends_at: Instant,
+}
+
 /// Wires a function that is run by a schedule or by the operator. Its report is the answer; its failure is the
 /// invocation's, so that the platform's own alarm sees it.
 pub async fn run_job<D, R: Serialize>(
@@ -52,11 +61,22 @@ pub async fn run_job<D, R: Serialize>(
     wire: impl FnOnce(&mut Config) -> D,
     job: impl AsyncFn(&D) -> Result<R, Error>,
 ) -> Result<(), Error> {
-    let (deps, _) = start(name, wire).await?;
-    lambda_runtime::run(service_fn(|_: LambdaEvent<Value>| {
-        let (deps, job) = (&deps, &job);
+    run_long_job(name, wire, async |deps: &D, _: &Invocation| job(deps).await).await
+}
+
+/// [`run_job`] for a job that has to know when to stop.
+pub async fn run_long_job<D, R: Serialize>(
+    name: &'static str,
+    wire: impl FnOnce(&mut Config) -> D,
+    job: impl AsyncFn(&D, &Invocation) -> Result<R, Error>,
+) -> Result<(), Error> {
+    let (deps, clock) = start(name, wire).await?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let (deps, job, clock) = (&deps, &job, &clock);
         async move {
-            let running: Pin<Box<dyn Future<Output = Result<R, Error>>>> = Box::pin(job(deps));
+            let ends_at = Instant::now() + time_until_end(&event.context, clock);
+            let invocation = Invocation { id: event.context.request_id, ends_at };
+            let running: Pin<Box<dyn Future<Output = Result<R, Error>>>> = Box::pin(job(deps, &invocation));
             let done = running.await;
             match &done {
                 Ok(report) => {
@@ -119,8 +139,12 @@ async fn answer<D>(
 /// Until the platform would end the process, less what it takes to say so in our own words. What was begun is
 /// dropped, and its transaction rolled back.
 fn time_left(context: &Context, clock: &Clock) -> Duration {
+    time_until_end(context, clock).saturating_sub(LAST_WORDS).max(LAST_WORDS)
+}
+
+fn time_until_end(context: &Context, clock: &Clock) -> Duration {
     let now = u64::try_from(clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    Duration::from_millis(context.deadline.saturating_sub(now)).saturating_sub(LAST_WORDS).max(LAST_WORDS)
+    Duration::from_millis(context.deadline.saturating_sub(now))
 }
 
 fn access_line(

@@ -3,6 +3,7 @@
 //! A document holds what is current and what was current before, so a value that was rotated away stays
 //! good for as long as some function may still hold it.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::iter::successors;
@@ -17,6 +18,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
+use crate::crypto::Secret;
 
 const KEPT_FOR: Duration = Duration::seconds(300);
 /// How long a kept copy is used before Secrets Manager, found away, is asked again.
@@ -45,41 +47,58 @@ impl fmt::Display for SecretError {
 
 impl Error for SecretError {}
 
-/// A client of Secrets Manager. Credentials come from the environment of the function, which Lambda
-/// replaces together with the process, so nothing here needs to refresh them.
+/// Where documents come from.
 #[derive(Clone)]
-pub struct Manager(aws_sdk_secretsmanager::Client);
+pub struct Manager(Source);
+
+#[derive(Clone)]
+enum Source {
+    Aws(aws_sdk_secretsmanager::Client),
+    /// By id: what the operator's tool read already, wherever it keeps them.
+    Given(Arc<BTreeMap<String, Secret<String>>>),
+}
+
+/// A client of Secrets Manager. Credentials come from the environment of the function, which Lambda replaces together
+/// with the process, so nothing here needs to refresh them.
+pub fn client(
+    region: String,
+    key_id: String,
+    key: String,
+    token: Option<String>,
+    endpoint: Option<String>,
+) -> aws_sdk_secretsmanager::Client {
+    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
+    let mut config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .credentials_provider(Credentials::new(key_id, key, token, None, "environment"))
+        .timeout_config(timeouts);
+    if let Some(endpoint) = endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    aws_sdk_secretsmanager::Client::from_conf(config.build())
+}
 
 impl Manager {
-    pub fn new(
-        region: String,
-        key_id: String,
-        key: String,
-        token: Option<String>,
-        endpoint: Option<String>,
-    ) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
-        let mut config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region))
-            .credentials_provider(Credentials::new(key_id, key, token, None, "environment"))
-            .timeout_config(timeouts);
-        if let Some(endpoint) = endpoint {
-            config = config.endpoint_url(endpoint);
-        }
-        Self(aws_sdk_secretsmanager::Client::from_conf(config.build()))
+    pub fn new(client: aws_sdk_secretsmanager::Client) -> Self {
+        Self(Source::Aws(client))
     }
 
-    /// The SDK's own client, for the operator's tool.
-    pub fn client(&self) -> &aws_sdk_secretsmanager::Client {
-        &self.0
+    pub fn given(documents: BTreeMap<String, Secret<String>>) -> Self {
+        Self(Source::Given(Arc::new(documents)))
     }
 
     async fn fetch(&self, id: &str) -> Result<String, SecretError> {
         let invalid = |problem: &str| SecretError::Invalid { id: id.to_owned(), problem: problem.to_owned() };
+        let client = match &self.0 {
+            Source::Aws(client) => client,
+            Source::Given(documents) => {
+                return documents.get(id).map(|text| text.expose().clone()).ok_or_else(|| invalid("does not exist"));
+            }
+        };
         // Boxed and without its name: the SDK's futures nest deeper than the compiler looks.
         let sent: Pin<Box<dyn Future<Output = _> + Send>> =
-            Box::pin(self.0.get_secret_value().secret_id(id).send());
+            Box::pin(client.get_secret_value().secret_id(id).send());
         let answer = sent.await.map_err(|error| match error.as_service_error() {
             Some(GetSecretValueError::ResourceNotFoundException(_)) => invalid("does not exist"),
             Some(refusal) if refusal.meta().code() == Some("AccessDeniedException") => {

@@ -16,10 +16,7 @@ use shared::random::Random;
 use shared::signing_key::{PrivateKeys, SigningDocument};
 
 use super::Algorithm;
-use crate::store::{Store, database_secret, prefix};
-
-/// What Secrets Manager takes at most, in bytes.
-const LONGEST_DOCUMENT: usize = 65_536;
+use crate::store::{LONGEST_DOCUMENT, Store, database_secret, prefix};
 
 /// Make a fresh, strong value for every secret
 ///

@@ -3,6 +3,9 @@
 mod audit;
 mod audit_every_row;
 mod database;
+mod keys;
+mod keys_under_load;
+mod keys_world;
 mod rotate_signing;
 mod secrets_new;
 mod tool;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use sandbox::secrets_manager::Secrets;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crypto::Secret;
 use shared::db::roles::{self, Role};
@@ -16,6 +16,10 @@ use url::Url;
 
 /// What every secret of a local world begins with, as `template.yaml`'s default has it.
 pub const SECRET_PREFIX: &str = "satchel";
+
+/// What the sandbox's BTCPay and Voltage let in.
+pub const BTCPAY_KEY: &str = "sandbox-btcpay-key";
+pub const VOLTAGE_KEY: &str = "sandbox-voltage-key";
 
 pub type Passwords = BTreeMap<Role, Secret<String>>;
 
@@ -85,6 +89,9 @@ pub fn put_secrets(
     let created_at = clock.now() - time::Duration::days(365);
     put("sealing", &fresh::sealing(created_at, &random));
     put("audit", &fresh::audit(&random));
+    put("marker", &fresh::marker(&random));
+    put("btcpay", &json!({ "api_key": BTCPAY_KEY }));
+    put("voltage", &json!({ "api_key": VOLTAGE_KEY }));
     Ok(())
 }
 
@@ -96,16 +103,27 @@ pub async fn install(admin_url: &str, database: &str, secrets: &Secrets) -> anyh
     put_secrets(secrets, &address(admin_url, database)?, &passwords, &signing)
 }
 
-/// What every function of a local world finds in its environment beside what the template says.
+/// What every function of a local world finds in its environment beside what the template says: where the sandbox
+/// is, in the clear, and patience for a machine rather than for the internet.
 pub fn local_environment(sandbox_url: &str) -> BTreeMap<String, String> {
-    [
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", sandbox_url),
-        ("ALLOW_HTTP_PROVIDERS", "true"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
+    let at = |path: &str| format!("{sandbox_url}{path}");
+    let given = [
+        ("AWS_REGION", "us-east-1".into()),
+        ("AWS_ACCESS_KEY_ID", "local".into()),
+        ("AWS_SECRET_ACCESS_KEY", "local".into()),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", at("")),
+        ("ALLOW_HTTP_PROVIDERS", "true".into()),
+        ("BTCPAY_URL", at("/btcpay")),
+        ("BTCPAY_SECRET", format!("{SECRET_PREFIX}/btcpay")),
+        ("BTCPAY_ACCOUNT", format!("{SECRET_PREFIX}/btcpay")),
+        ("VOLTAGE_ACCOUNT", format!("{SECRET_PREFIX}/voltage")),
+        ("VOLTAGE_URL", at("/voltage")),
+        ("VOLTAGE_SECRET", format!("{SECRET_PREFIX}/voltage")),
+        ("VOLTAGE_NODE_URL", at("/{api_endpoint}")),
+        ("VOLTAGE_NETWORK", "regtest".into()),
+        ("LIGHTNING_NETWORK", "regtest".into()),
+        ("SETUP_POLL_MILLISECONDS", "50".into()),
+        ("UPSTREAM_RETRY_MILLISECONDS", "20".into()),
+    ];
+    given.into_iter().map(|(name, value): (&str, String)| (name.to_owned(), value)).collect()
 }

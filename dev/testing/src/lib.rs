@@ -5,6 +5,7 @@
 //! - [`database`]   [`TestDb`]: a database of its own for each test
 //! - [`world`]      [`World`]: that database, a sandbox, a clock, and any function wired to them
 //! - [`request`]    requests as the gateway passes them on, and what came back
+//! - [`store`]      a user whose Lightning setup is done
 //! - [`binary`]     a function's real binary over a Runtime API, and what every function owes
 //!
 //! `cargo xtask test` starts the cluster and names it in `SATCHEL_TEST_DATABASE_URL`.
@@ -14,9 +15,11 @@ pub mod database;
 pub mod deployment;
 pub mod postgres;
 pub mod request;
+pub mod store;
 pub mod world;
 
 pub use anyhow::Result;
 pub use database::TestDb;
 pub use request::{Call, Outcome};
+pub use store::Store;
 pub use world::{SignedIn, World};

@@ -41,10 +41,17 @@ pub fn root() -> PathBuf {
 pub const DOMAIN: &str = "app.example.com";
 pub const ISSUER_URL: &str = "https://api.example.com";
 pub const AUDIENCE: &str = "satchel";
+pub const LIGHTNING_ADDRESS_DOMAIN: &str = "pay.example.com";
 
 /// What the operator has to say and no default can.
 fn parameters() -> BTreeMap<String, String> {
-    let given = [("AppDomain", DOMAIN), ("IssuerUrl", ISSUER_URL), ("TokenAudience", AUDIENCE)];
+    let given = [
+        ("AppDomain", DOMAIN),
+        ("IssuerUrl", ISSUER_URL),
+        ("TokenAudience", AUDIENCE),
+        ("DeploymentId", "test"),
+        ("LightningAddressDomain", LIGHTNING_ADDRESS_DOMAIN),
+    ];
     given.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 

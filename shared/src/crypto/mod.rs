@@ -1,11 +1,13 @@
 //! Secrets at rest: a type that does not print itself, and a key ring that seals fields.
 
+mod purpose;
 mod seal;
 mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use seal::{Field, KeyRing, OpenError, Purpose, SealError, SealingKeys};
+pub use purpose::{Purpose, UnknownPurpose};
+pub use seal::{Field, KeyRing, OpenError, SETTLING_TIME, SealError, SealingKey, SealingKeys, beginning};
 pub use secret::Secret;
 
 use aws_lc_rs::hmac;

@@ -5,33 +5,21 @@ use aws_lc_rs::{aead, hkdf};
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
-use super::Secret;
+use super::{Purpose, Secret};
 use crate::metrics;
 use crate::random::Random;
 
 /// A new key seals only this long after it was published: by then every running function has fetched it.
-const SETTLING_TIME: Duration = Duration::seconds(300);
+pub const SETTLING_TIME: Duration = Duration::seconds(300);
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = 1 + 4 + NONCE_BYTES;
 
-/// What a sealed value is for. Each purpose has a subkey of its own, so that one can be rotated or lost alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    Macaroon,
-    RefreshKey,
-    StoredReply,
-}
-
-impl Purpose {
-    const fn info(self) -> &'static [u8] {
-        match self {
-            Self::Macaroon => b"satchel:v1:macaroon",
-            Self::RefreshKey => b"satchel:v1:refresh-key",
-            Self::StoredReply => b"satchel:v1:stored-reply",
-        }
-    }
+/// What every value begins with that the key `id` sealed. Beginnings sort as their ids do.
+pub const fn beginning(id: u32) -> [u8; 5] {
+    let [a, b, c, d] = id.to_be_bytes();
+    [VERSION, a, b, c, d]
 }
 
 /// The place a sealed value belongs to. A value moved to another row or column does not open there.
@@ -49,12 +37,33 @@ pub struct SealingKeys {
     keys: Vec<SealingKey>,
 }
 
+/// One key of the document.
 #[derive(Deserialize)]
-struct SealingKey {
-    id: u32,
+pub struct SealingKey {
+    pub id: u32,
     #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
+    pub created_at: OffsetDateTime,
+    /// What it may seal; everything if the document does not say. It opens whatever it sealed all the same.
+    purposes: Option<Vec<String>>,
     key: Secret<[u8; 32]>,
+}
+
+impl SealingKey {
+    /// Whether it may seal for this purpose. A name that this build does not know is a later build's.
+    pub fn serves(&self, purpose: Purpose) -> bool {
+        self.purposes.as_ref().is_none_or(|names| names.iter().any(|name| name == purpose.name()))
+    }
+
+    /// Whether it also serves what only a later build knows.
+    fn serves_the_unknown(&self) -> bool {
+        let unknown = |name: &String| name.parse::<Purpose>().is_err();
+        self.purposes.as_ref().is_none_or(|names| names.iter().any(unknown))
+    }
+
+    /// When every running function has it.
+    pub fn settled_at(&self) -> OffsetDateTime {
+        self.created_at + SETTLING_TIME
+    }
 }
 
 /// Seals and opens fields with AES-256-GCM: `version | key id | nonce | ciphertext and tag`.
@@ -105,8 +114,14 @@ impl TryFrom<SealingKeys> for KeyRing {
         if document.keys.iter().any(|key| key.key.expose().iter().all(|byte| *byte == key.key.expose()[0])) {
             return Err("holds a key of one repeated byte");
         }
-        let keys: BTreeMap<_, _> = document.keys.into_iter().map(|key| (key.id, key)).collect();
-        if keys.len() == count { Ok(Self { keys }) } else { Err("holds two keys with one id") }
+        let ring = Self { keys: document.keys.into_iter().map(|key| (key.id, key)).collect() };
+        if ring.keys.len() != count {
+            return Err("holds two keys with one id");
+        }
+        if Purpose::ALL.into_iter().any(|purpose| ring.newest(purpose).is_none()) {
+            return Err("holds no key for one of the purposes");
+        }
+        Ok(ring)
     }
 }
 
@@ -119,7 +134,7 @@ impl KeyRing {
         now: OffsetDateTime,
         random: &Random,
     ) -> Result<Vec<u8>, SealError> {
-        let id = self.writing_key(now);
+        let id = self.writing_key(field.purpose, now).ok_or(SealError)?;
         let nonce: [u8; NONCE_BYTES] = random.bytes();
         let mut sealed = Vec::with_capacity(HEADER_BYTES + plaintext.len() + TAG_BYTES);
         sealed.push(VERSION);
@@ -161,9 +176,33 @@ impl KeyRing {
         Ok(Secret::new(body))
     }
 
-    fn writing_key(&self, now: OffsetDateTime) -> u32 {
-        let settled = self.keys.values().rev().find(|key| key.created_at + SETTLING_TIME <= now);
-        settled.or_else(|| self.keys.values().next()).map_or(0, |key| key.id)
+    /// Every key, oldest first.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &SealingKey> {
+        self.keys.values()
+    }
+
+    /// The newest key that serves the purpose, whether or not it has settled.
+    pub fn newest(&self, purpose: Purpose) -> Option<&SealingKey> {
+        self.keys().rev().find(|key| key.serves(purpose))
+    }
+
+    /// The keys that nothing is sealed with any more, because newer ones that had settled at `time` serve all they
+    /// serve. One that also serves what later builds bring stays until a newer one does.
+    pub fn superseded(&self, time: OffsetDateTime) -> Vec<u32> {
+        let newer = |id: u32| self.keys().filter(move |key| key.id > id && key.settled_at() <= time);
+        let replaced = |key: &&SealingKey| {
+            let mut served = Purpose::ALL.into_iter().filter(|purpose| key.serves(*purpose));
+            served.all(|purpose| newer(key.id).any(|newer| newer.serves(purpose)))
+                && (!key.serves_the_unknown() || newer(key.id).any(|newer| newer.purposes.is_none()))
+        };
+        self.keys().filter(replaced).map(|key| key.id).collect()
+    }
+
+    /// The key that seals: of those that serve the purpose the newest that has settled, or else the oldest.
+    fn writing_key(&self, purpose: Purpose, now: OffsetDateTime) -> Option<u32> {
+        let serving = || self.keys().filter(|key| key.serves(purpose));
+        let settled = serving().rev().find(|key| key.settled_at() <= now);
+        settled.or_else(|| serving().next()).map(|key| key.id)
     }
 
     fn subkey(&self, id: u32, purpose: Purpose) -> Option<aead::LessSafeKey> {

@@ -4,10 +4,12 @@ mod connect;
 mod error;
 pub mod roles;
 mod statement;
+mod statistics;
 
 pub use connect::{Credentials, Database};
 pub use error::DbError;
 pub use statement::{Param, delete_in_batches, execute, query, query_one, query_opt};
+pub use statistics::rollbacks;
 pub use tokio_postgres::types::Type;
 pub use tokio_postgres::{GenericClient, Row, Transaction};
 

@@ -15,7 +15,8 @@ pub struct Authenticator(TokenVerifier);
 
 /// As [`Authenticator`], for what changes where money goes: the node must have signed just now.
 pub struct NodeAuthenticator {
-    sessions: Authenticator,
+    /// For what the same function does without asking so much.
+    pub sessions: Authenticator,
     max_age: Duration,
 }
 

@@ -8,6 +8,9 @@ use time::format_description::well_known::Rfc3339;
 use super::{ErrorCode, HeaderName, HeaderValue, Reply, header};
 use crate::log;
 
+/// Only an operator's hand changes it.
+const NOT_OFFERED_RETRY_SECONDS: u64 = 600;
+
 type Source = Box<dyn Error + Send + Sync>;
 
 /// An answer that is not the one hoped for. The caller gets code and message; the log gets the source.
@@ -58,9 +61,19 @@ impl ApiError {
 
     /// What we depend on is away; the same request may succeed in a moment.
     pub fn unavailable(source: impl Into<Source>) -> Self {
+        Self::unavailable_for(1).caused_by(source)
+    }
+
+    /// As [`ApiError::unavailable`], when it is known for how long.
+    pub fn unavailable_for(seconds: u64) -> Self {
         Self::new(ErrorCode::Unavailable, "try again in a moment")
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-            .caused_by(source)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// What this deployment does not do, for as long as its operator leaves it so.
+    pub fn not_offered(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(code, message)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(NOT_OFFERED_RETRY_SECONDS))
     }
 
     #[must_use]

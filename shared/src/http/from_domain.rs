@@ -8,13 +8,18 @@ use crate::challenge::ChallengeError;
 use crate::crypto::SealError;
 use crate::db::DbError;
 use crate::idempotency::IdempotencyError;
+use crate::invoice::{self, FinishError, MakeError, Mistake};
 use crate::lightning::signed_message::SignatureError;
 use crate::metrics;
 use crate::node::RegisterError;
 use crate::secrets::SecretError;
 use crate::session::OpenSessionError;
+use crate::setup::handover::HandoverError;
+use crate::setup::{self, SetupError};
 use crate::sign_in::{CarryOutError, Refusal};
 use crate::token::{IssueError, TokenError};
+use crate::upstream::{Failure, Provider, UpstreamError};
+use crate::webhook::btcpay::SecretsError;
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
@@ -175,6 +180,131 @@ impl From<IdempotencyError> for ApiError {
             IdempotencyError::Open(source) => Self::internal(source),
             IdempotencyError::Seal(source) => source.into(),
             IdempotencyError::Db(source) => source.into(),
+        }
+    }
+}
+
+/// The caller learns that a provider is in trouble, and neither which nor what it said.
+impl From<UpstreamError> for ApiError {
+    fn from(error: UpstreamError) -> Self {
+        match error.failure {
+            // It answers, and nobody can read it.
+            Failure::Retry { after: None } if error.code.ends_with("_UNEXPECTED_ANSWER") => {
+                provider_failed(1).caused_by(error)
+            }
+            Failure::Retry { after } => {
+                let seconds = after.map_or(1, |after| after.as_secs().max(1));
+                Self::unavailable_for(seconds).caused_by(error)
+            }
+            // The same request may succeed once somebody put right what the provider does not like.
+            Failure::Final => provider_failed(60).caused_by(error),
+            Failure::Ambiguous => provider_failed(1).caused_by(error),
+        }
+    }
+}
+
+fn provider_failed(seconds: u64) -> ApiError {
+    ApiError::new(ErrorCode::UpstreamFailed, "a provider failed; repeat the request later")
+        .with_header(super::header::RETRY_AFTER, super::HeaderValue::from(seconds))
+}
+
+impl From<invoice::BeginError> for ApiError {
+    fn from(error: invoice::BeginError) -> Self {
+        match error {
+            invoice::BeginError::NoStore => {
+                Self::new(ErrorCode::NoStore, "this account has no store yet: set up Lightning first")
+            }
+            invoice::BeginError::Idempotency(source) => source.into(),
+            invoice::BeginError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<MakeError> for ApiError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::NotConfigured => {
+                Self::unavailable_for(60).caused_by("the account has a store, and BTCPay is not configured")
+            }
+            MakeError::Upstream(source) => source.into(),
+            MakeError::Mistaken(mistake) => mistake.into(),
+        }
+    }
+}
+
+impl From<Mistake> for ApiError {
+    fn from(mistake: Mistake) -> Self {
+        provider_failed(60).caused_by(mistake)
+    }
+}
+
+impl From<FinishError> for ApiError {
+    fn from(error: FinishError) -> Self {
+        match error {
+            FinishError::LeaseLost => IdempotencyError::InProgress.into(),
+            FinishError::NotItsOwn => Mistake::NotItsOwn.into(),
+            FinishError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<setup::BeginError> for ApiError {
+    fn from(error: setup::BeginError) -> Self {
+        match error {
+            setup::BeginError::AddressTaken => {
+                Self::new(ErrorCode::AddressTaken, "this Lightning address is another account's")
+            }
+            setup::BeginError::HasOther => {
+                Self::new(ErrorCode::SetupExists, "this account has a setup with other names or another node")
+            }
+            setup::BeginError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<SetupError> for ApiError {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Upstream(source) => source.into(),
+            SetupError::NotConfigured(provider) => not_configured(provider),
+            // Somebody else is at it, and will be done.
+            SetupError::LeaseLost => Self::unavailable(error),
+            SetupError::Unusable(_) | SetupError::Open(_) => Self::internal(error),
+            SetupError::Secret(source) => source.into(),
+            SetupError::Seal(source) => source.into(),
+            SetupError::Audit(source) => source.into(),
+            SetupError::Db(source) => source.into(),
+        }
+    }
+}
+
+fn not_configured(provider: Provider) -> ApiError {
+    let message = format!("{} is not configured in this deployment", provider.name());
+    ApiError::not_offered(ErrorCode::ProviderNotConfigured, message)
+}
+
+impl From<HandoverError> for ApiError {
+    fn from(error: HandoverError) -> Self {
+        match error {
+            HandoverError::NoWallet => {
+                Self::new(ErrorCode::NotFound, "this account has no wallet that was made for it")
+            }
+            HandoverError::Gone => Self::new(ErrorCode::SeedGone, "the seed was handed over and erased"),
+            HandoverError::Open(source) => Self::internal(source),
+            HandoverError::Audit(source) => source.into(),
+            HandoverError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<SecretsError> for ApiError {
+    fn from(error: SecretsError) -> Self {
+        match error {
+            SecretsError::UnknownStore => Self::new(ErrorCode::NotFound, "no such store"),
+            SecretsError::Open(source) => Self::internal(source),
+            SecretsError::Unreadable => Self::internal("the store's configuration opened to something else"),
+            SecretsError::Audit(source) => source.into(),
+            SecretsError::Db(source) => source.into(),
         }
     }
 }

@@ -20,18 +20,12 @@ pub async fn run<F: Future<Output = Result<Reply, ApiError>>>(
     (now, random): (OffsetDateTime, &Random),
     work: impl FnOnce() -> F,
 ) -> Result<Reply, ApiError> {
-    let Some(header) = request.headers.get("idempotency-key") else { return work().await };
-    let key = Key {
-        user_id,
-        route: &request.route,
-        key: parse(header.to_str().unwrap_or_default())?,
-        fingerprint: sha256(&[request.path.as_bytes(), b"\n", &request.body].concat()),
-    };
+    let Some(key) = key(request)? else { return work().await };
+    let key = Key { user_id, route: &request.route, key, fingerprint: fingerprint(request) };
     if let Some(kept) = idempotency::begin(tx, &key, ring, now).await? {
         let body = String::from_utf8(kept.body).map_err(ApiError::internal)?;
         let status = StatusCode::from_u16(kept.status).map_err(ApiError::internal)?;
-        let replayed = HeaderName::from_static("idempotent-replayed");
-        let mut reply = Reply::json(status, &()).with_header(replayed, HeaderValue::from_static("true"));
+        let mut reply = replayed(Reply::json(status, &()));
         reply.body = body;
         return Ok(reply);
     }
@@ -39,6 +33,22 @@ pub async fn run<F: Future<Output = Result<Reply, ApiError>>>(
     let answer = (reply.status.as_u16(), reply.body.as_bytes());
     idempotency::finish(tx, &key, answer, ring, (now, random)).await?;
     Ok(reply)
+}
+
+/// The key a request carries, if it does.
+pub fn key(request: &Request) -> Result<Option<&str>, ApiError> {
+    let header = request.headers.get("idempotency-key");
+    header.map(|header| parse(header.to_str().unwrap_or_default())).transpose()
+}
+
+/// A digest of what is asked, by which the same key for something else is found out.
+pub fn fingerprint(request: &Request) -> [u8; 32] {
+    sha256(&[request.path.as_bytes(), b"\n", &request.body].concat())
+}
+
+/// Marks an answer as one that was given before.
+pub fn replayed(reply: Reply) -> Reply {
+    reply.with_header(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"))
 }
 
 /// The draft standard quotes the key; most clients do not. Both name the same key.

@@ -14,6 +14,6 @@ mod tests;
 pub use code::ErrorCode;
 pub use error::{ApiError, Detail};
 pub use reply::Reply;
-pub use request::{MAX_BODY_BYTES, Request};
+pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request};
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};

@@ -15,6 +15,9 @@ use crate::audit::Origin;
 /// No body of ours is larger, webhooks apart.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
+/// The same for what providers send.
+pub const MAX_WEBHOOK_BYTES: usize = 1024 * 1024;
+
 /// A request as the gateway passed it on.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -35,6 +38,13 @@ impl Request {
     /// A header's value; `None` when it is absent or not readable text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A header that may stand there once; `None` when it is absent, there twice, or not readable text.
+    pub fn sole_header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next()?;
+        if values.next().is_some() { None } else { first.to_str().ok() }
     }
 
     /// Where the request came from, for the audit log.
@@ -62,6 +72,14 @@ impl Request {
             }
             bare => parse(bare),
         }
+    }
+
+    /// The very bytes of a webhook's body: what is signed is these, and not what they parse to.
+    pub fn webhook_body(&self) -> Result<&[u8], ApiError> {
+        if self.body.len() > MAX_WEBHOOK_BYTES {
+            return Err(ApiError::new(ErrorCode::PayloadTooLarge, "the body is larger than 1 MiB"));
+        }
+        Ok(&self.body)
     }
 
     fn value(&self) -> Result<Value, ApiError> {

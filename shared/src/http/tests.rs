@@ -8,7 +8,7 @@ use time::macros::datetime;
 use super::*;
 
 /// docs/api.md, the whole table.
-const TABLE: [(ErrorCode, &str, u16); 20] = [
+const TABLE: [(ErrorCode, &str, u16); 21] = [
     (ErrorCode::MalformedRequest, "MALFORMED_REQUEST", 400),
     (ErrorCode::ValidationFailed, "VALIDATION_FAILED", 400),
     (ErrorCode::Unauthenticated, "UNAUTHENTICATED", 401),
@@ -21,6 +21,7 @@ const TABLE: [(ErrorCode, &str, u16); 20] = [
     (ErrorCode::Conflict, "CONFLICT", 409),
     (ErrorCode::NodeAlreadyBound, "NODE_ALREADY_BOUND", 409),
     (ErrorCode::DidAlreadyBound, "DID_ALREADY_BOUND", 409),
+    (ErrorCode::NoStore, "NO_STORE", 409),
     (ErrorCode::IdempotencyInProgress, "IDEMPOTENCY_IN_PROGRESS", 409),
     (ErrorCode::ChallengeGone, "CHALLENGE_GONE", 410),
     (ErrorCode::PayloadTooLarge, "PAYLOAD_TOO_LARGE", 413),

@@ -8,6 +8,7 @@ mod migrations;
 mod pool;
 mod privileges;
 mod rate_limit;
+mod reseal;
 mod row_level_security;
 mod secrets;
 mod sign_in;

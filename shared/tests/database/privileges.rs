@@ -4,7 +4,7 @@ use testing::{Result, TestDb};
 
 /// Table, whether its rows are guarded, and what the three working roles may: Select, Insert, Update, Delete.
 /// The owner may do anything to every table, and sees no row of a guarded one.
-const TABLES: [(&str, bool, [&str; 3]); 12] = [
+const TABLES: [(&str, bool, [&str; 3]); 13] = [
     //                           auth   api     jobs
     ("audit_chains", true, ["SIU", "SIU", "SIU"]),
     ("audit_heads", true, ["", "", "SI"]),
@@ -14,6 +14,7 @@ const TABLES: [(&str, bool, [&str; 3]); 12] = [
     ("identities", true, ["SIU", "SIU", ""]),
     ("nodes", true, ["", "SIU", ""]),
     ("rate_limits", false, ["SIU", "SIU", "SD"]),
+    ("reseal_progress", true, ["", "", "SIU"]),
     ("schema_migrations", false, ["", "", ""]),
     ("sessions", true, ["SIU", "SU", ""]),
     ("signing_keys", false, ["SI", "S", "SIU"]),
@@ -21,7 +22,7 @@ const TABLES: [(&str, bool, [&str; 3]); 12] = [
 ];
 
 /// Every policy there is: table, role, and whose rows it opens.
-const POLICIES: [(&str, &str, &str); 17] = [
+const POLICIES: [(&str, &str, &str); 19] = [
     ("audit_chains", "satchel_api", "own"),
     ("audit_chains", "satchel_auth", "all"),
     ("audit_chains", "satchel_jobs", "all"),
@@ -37,8 +38,10 @@ const POLICIES: [(&str, &str, &str); 17] = [
     ("identities", "satchel_api", "own"),
     ("identities", "satchel_auth", "all"),
     ("nodes", "satchel_api", "own"),
+    ("reseal_progress", "satchel_jobs", "all"),
     ("sessions", "satchel_api", "own"),
     ("sessions", "satchel_auth", "all"),
+    ("sessions", "satchel_jobs", "all"),
 ];
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Keys added, keys too young to write with, and documents that are no ring.
+//! Keys added, keys too young to write with, keys for some purposes, and documents that are no ring.
 
 use super::*;
 
@@ -98,4 +98,136 @@ fn a_document_of_another_form_is_refused_without_its_values() {
         let text = format!("{error} {error:?}");
         assert!(!text.contains("Y2Fu") && !text.contains("1234567890123"), "{text}");
     }
+}
+
+/// As [`entry`], for these purposes.
+fn entry_for(id: u32, created_at: &str, purposes: &[&str]) -> Value {
+    let mut entry = entry(id, created_at, u8::try_from(id).unwrap() * 40);
+    entry["purposes"] = json!(purposes);
+    entry
+}
+
+fn seals(ring: &KeyRing, purpose: Purpose) -> u32 {
+    key_id(&seal(ring, Field { purpose, ..HERE }, b"x"))
+}
+
+#[test]
+fn each_purpose_is_sealed_by_the_newest_settled_key_that_serves_it() {
+    let ring = ring(&[
+        entry(1, OLD, 1),
+        entry_for(2, JUST_SETTLED, &["macaroon", "wallet"]),
+        entry_for(3, JUST_SETTLED, &["wallet"]),
+        entry_for(4, NOT_SETTLED, &["macaroon", "stored-reply"]),
+    ])
+    .unwrap();
+    let expected = [
+        (Purpose::Macaroon, 2),
+        (Purpose::RefreshKey, 1),
+        (Purpose::StoredReply, 1),
+        (Purpose::Wallet, 3),
+        (Purpose::BtcpayConfig, 1),
+        (Purpose::NodeConfig, 1),
+    ];
+    assert_eq!(Purpose::ALL.map(|purpose| (purpose, seals(&ring, purpose))), expected);
+    assert_eq!(ring.newest(Purpose::Macaroon).map(|key| key.id), Some(4), "whether or not it has settled");
+}
+
+#[test]
+fn a_key_opens_what_it_sealed_whatever_it_serves_now() {
+    let sealed = seal(&one_key(), HERE, b"x");
+    let mut listed = entry(1, OLD, 1);
+    listed["purposes"] = json!(["wallet"]);
+    let ring = ring(&[listed, entry(2, OLD, 50)]).unwrap();
+    assert_eq!(ring.open(HERE, &sealed).unwrap().expose(), b"x");
+    assert_eq!(seals(&ring, Purpose::Macaroon), 2);
+}
+
+#[test]
+fn every_purpose_has_a_name_and_a_subkey_of_its_own() {
+    let ring = one_key();
+    for purpose in Purpose::ALL {
+        assert_eq!(purpose.name().parse(), Ok(purpose));
+        assert_eq!(purpose.to_string(), purpose.name());
+        let sealed = seal(&ring, Field { purpose, ..HERE }, b"x");
+        for other in Purpose::ALL {
+            let opened = ring.open(Field { purpose: other, ..HERE }, &sealed);
+            assert_eq!(opened.is_ok(), purpose == other, "{purpose} and {other}");
+        }
+    }
+    assert!("Wallet".parse::<Purpose>().is_err() && "".parse::<Purpose>().is_err());
+    let all = "macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config";
+    assert_eq!(UnknownPurpose.to_string(), format!("a purpose is one of {all}"));
+}
+
+#[test]
+fn what_was_sealed_before_keys_had_purposes_opens() {
+    // Computed with Python's `cryptography`: HKDF-SHA256 without salt, AES-256-GCM, the key of bytes 1 to 32.
+    let sealed = [
+        (
+            Purpose::Macaroon,
+            "01000000016465666768696a6b6c6d6e6fb2fc742a5904240e09b0de15a3fd956eebe26b6cd2883bfd0b0de8cd",
+        ),
+        (
+            Purpose::RefreshKey,
+            "01000000016465666768696a6b6c6d6e6f26bd8103b137a02bf317616e6baebd08425d33ac849c3d1abb55284e",
+        ),
+        (
+            Purpose::StoredReply,
+            "01000000016465666768696a6b6c6d6e6f8a41c94ba8ba88e2e8f9077db777fcbe76841b3c8465fd08fb79c72b",
+        ),
+    ];
+    for (purpose, sealed) in sealed {
+        let sealed = data_encoding::HEXLOWER.decode(sealed.as_bytes()).unwrap();
+        let opened = one_key().open(Field { purpose, ..HERE }, &sealed).unwrap();
+        assert_eq!(opened.expose(), b"an old value", "{purpose}");
+    }
+}
+
+#[test]
+fn a_purpose_no_key_serves_is_found_out_at_once() {
+    let refused = Some("holds no key for one of the purposes");
+    assert_eq!(ring(&[entry_for(1, OLD, &["macaroon"])]).err(), refused);
+    assert_eq!(ring(&[entry_for(1, OLD, &[])]).err(), refused);
+    let all = Purpose::ALL.map(Purpose::name);
+    assert_eq!(ring(&[entry_for(1, OLD, &all[1..]), entry_for(2, OLD, &["macaron"])]).err(), refused);
+    assert!(ring(&[entry_for(1, OLD, &all)]).is_ok());
+}
+
+#[test]
+fn a_purpose_of_a_later_build_does_no_harm() {
+    let ring = ring(&[entry(1, OLD, 1), entry_for(2, OLD, &["of-a-later-build", "wallet"])]).unwrap();
+    assert_eq!(seals(&ring, Purpose::Wallet), 2);
+    assert_eq!(seals(&ring, Purpose::Macaroon), 1);
+    let mut null = entry(1, OLD, 1);
+    null["purposes"] = Value::Null;
+    assert_eq!(seals(&super::ring(&[null]).unwrap(), Purpose::Wallet), 1);
+}
+
+#[test]
+fn a_key_is_superseded_when_settled_newer_ones_serve_all_it_serves() {
+    let superseded = |entries: &[Value]| ring(entries).unwrap().superseded(NOW);
+    assert_eq!(superseded(&[entry(1, OLD, 1)]), [0_u32; 0]);
+    assert_eq!(superseded(&[entry(1, OLD, 1), entry(2, JUST_SETTLED, 50)]), [1]);
+    assert_eq!(superseded(&[entry(1, OLD, 1), entry(2, NOT_SETTLED, 50)]), [0_u32; 0]);
+    assert_eq!(superseded(&[entry(1, OLD, 1), entry(2, OLD, 50), entry(3, NOT_SETTLED, 90)]), [1]);
+    assert_eq!(superseded(&[entry(1, OLD, 1), entry_for(2, OLD, &["wallet"])]), [0_u32; 0]);
+    let twice =
+        [entry(1, OLD, 1), entry_for(2, OLD, &["wallet"]), entry_for(3, OLD, &["wallet", "macaroon"])];
+    assert_eq!(superseded(&twice), [2]);
+    assert_eq!(superseded(&[twice[0].clone(), twice[2].clone(), entry(4, OLD, 90)]), [1, 3]);
+    // Later builds bring purposes that only the first serves.
+    assert_eq!(
+        superseded(&[entry(1, OLD, 1), entry_for(2, OLD, &Purpose::ALL.map(Purpose::name))]),
+        [0_u32; 0]
+    );
+    let unknown =
+        [entry(1, OLD, 1), entry_for(2, OLD, &["of-a-later-build"]), entry_for(3, OLD, &["wallet"])];
+    assert_eq!(superseded(&unknown), [0_u32; 0]);
+}
+
+#[test]
+fn what_a_value_begins_with_sorts_as_the_ids_of_keys_do() {
+    let ids = [0, 1, 2, 255, 256, 65_535, 1 << 24, u32::MAX];
+    assert!(ids.map(beginning).is_sorted());
+    assert!(seal(&one_key(), HERE, b"x").starts_with(&beginning(1)));
 }

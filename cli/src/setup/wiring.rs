@@ -1,0 +1,68 @@
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use shared::audit::Origin;
+use shared::clock::Clock;
+use shared::config::Config;
+use shared::db::roles::Role;
+use shared::db::{self, GenericClient};
+use shared::setup::{Saga, WalletAccess};
+use time::OffsetDateTime;
+
+use crate::store::{From, Store, database_secret};
+
+/// Setups driven side by side from here.
+pub const SIDE_BY_SIDE: usize = 4;
+/// One for each of them, and one to look how they do.
+const CONNECTIONS: usize = SIDE_BY_SIDE + 1;
+
+/// Variables that hold the name of a secret, and what that is called behind the prefix.
+const SECRETS: [(&str, &str); 3] =
+    [("SEALING_SECRET", "sealing"), ("AUDIT_SECRET", "audit"), ("MARKER_SECRET", "marker")];
+/// Those of providers: one without a secret is not configured.
+const PROVIDERS: [(&str, &str); 2] = [("BTCPAY_SECRET", "btcpay"), ("VOLTAGE_SECRET", "voltage")];
+
+/// The saga as `resume_lightning_setups` has it: the secrets from where the others are, everything else from the
+/// variables of that function.
+pub async fn saga(from: From) -> Result<Saga> {
+    let store = Store::open(from).await?;
+    let mut config = Config::from_process();
+    let mut documents = BTreeMap::new();
+    let database = database_secret(Role::Jobs);
+    for (variable, secret) in SECRETS.into_iter().chain([("DATABASE_SECRET", database.as_str())]) {
+        let text = store.find(secret).await?;
+        let text = text.with_context(|| format!("there is no secret {}", store.location(secret)))?;
+        config = config.with(variable, store.name(secret));
+        documents.insert(store.name(secret), text);
+    }
+    for (variable, secret) in PROVIDERS {
+        let own = config.optional(variable).and_then(|name| store.behind_prefix(&name).map(str::to_owned));
+        let secret = own.as_deref().unwrap_or(secret);
+        let text = store.find(secret).await?;
+        config = config.with(variable, if text.is_some() { store.name(secret) } else { String::new() });
+        documents.extend(text.map(|text| (store.name(secret), text)));
+    }
+    if config.optional("DATABASE_POOL_SIZE").is_none() {
+        config = config.with("DATABASE_POOL_SIZE", CONNECTIONS.to_string());
+    }
+    let clock = clock(&store.connect(Role::Jobs).await?).await?;
+    let mut config = config.with_documents(documents).with_clock(clock);
+    let saga = Saga::wire(&mut config, WalletAccess::Read);
+    config.finish().await.context(
+        "the environment is not that of resume_lightning_setups (docs/setup.md has the command that copies it)",
+    )?;
+    Ok(saga)
+}
+
+/// The database's clock, which functions are close to: by this machine's a lease might look as if it were over.
+async fn clock(client: &impl GenericClient) -> Result<Clock> {
+    let row = db::query_one(client, "SELECT clock_timestamp() AS now", &[]).await?;
+    let own = Clock::system();
+    let ahead = row.get::<_, OffsetDateTime>("now") - own.now();
+    Ok(Clock::from_fn(move || own.now() + ahead))
+}
+
+/// Who the audit log says it was.
+pub const fn origin(command: &'static str) -> Origin<'static> {
+    Origin { ip: None, request_id: command }
+}

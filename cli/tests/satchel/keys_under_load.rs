@@ -1,0 +1,224 @@
+//! A rotation killed over and over while requests read and write.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use shared::clock::Clock;
+use shared::crypto::{KeyRing, SealingKeys};
+use shared::db::Type;
+use shared::db::roles::Role;
+use shared::random::Random;
+use shared::secrets::SecretHandle;
+use shared::session;
+use testing::{Result, deployment};
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::keys_world::{KINDS, Keeper, done, open, seal};
+
+/// Reads and writes a second, all tasks together.
+const REQUESTS_PER_SECOND: u32 = 200;
+const TASKS: u32 = 8;
+/// Longer than a function keeps a secret.
+const EVERYBODY_HAS_IT: time::Duration = time::Duration::seconds(400);
+
+struct Form {
+    accounts: usize,
+    kills: u32,
+}
+
+/// The long form is `cargo xtask test --full`'s.
+fn form() -> Form {
+    if std::env::var_os("SATCHEL_FULL").is_some_and(|value| value == "1") {
+        Form { accounts: 33_334, kills: 20 }
+    } else {
+        Form { accounts: 1_667, kills: 6 }
+    }
+}
+
+/// What the requests share.
+struct Load {
+    accounts: Vec<Uuid>,
+    /// How often each value was written, kind by kind.
+    written: Vec<AtomicU64>,
+    clock: Clock,
+    over: AtomicBool,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    slowest_micros: AtomicU64,
+}
+
+/// One function's environment: its copy of the ring, and its connections.
+struct Function {
+    load: Arc<Load>,
+    ring: SecretHandle<KeyRing>,
+    auth: Client,
+    api: Client,
+    random: Random,
+}
+
+impl Function {
+    async fn serve(mut self, nth: u32) -> Result<()> {
+        let mut due = tokio::time::interval(Duration::from_secs(1) * TASKS / REQUESTS_PER_SECOND);
+        while !self.load.over.load(Ordering::Relaxed) {
+            due.tick().await;
+            let draw = u64::from_le_bytes(self.random.bytes());
+            let kind = usize::try_from(draw % 3)?;
+            let at = usize::try_from(draw / 3 % self.load.accounts.len() as u64)?;
+            let started = Instant::now();
+            if nth.is_multiple_of(2) {
+                // A value has one writer, so that how often it was written is known.
+                let writers = usize::try_from(TASKS / 2)?;
+                let of_all = self.load.accounts.len() / writers * writers;
+                let at = (at / writers * writers + usize::try_from(nth / 2)?) % of_all;
+                self.write(kind, at).await.with_context(|| format!("writing {}", KINDS[kind].1))?;
+                self.load.writes.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.read(kind, at).await.with_context(|| format!("reading {}", KINDS[kind].1))?;
+                self.load.reads.fetch_add(1, Ordering::Relaxed);
+            }
+            let micros = u64::try_from(started.elapsed().as_micros())?;
+            self.load.slowest_micros.fetch_max(micros, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, kind: usize, at: usize) -> Result<()> {
+        let (account, written) = (self.load.accounts[at], self.counter(kind, at).load(Ordering::SeqCst));
+        let (_, table, key, column) = KINDS[kind];
+        let sql = format!("SELECT {column} FROM {table} WHERE {key} = $1");
+        let ring = self.ring.get().await?;
+        let client = if kind == 1 { &mut self.auth } else { &mut self.api };
+        let tx = client.transaction().await?;
+        session::enter(&tx, account, Uuid::nil(), self.load.clock.now()).await?;
+        let row = tx.query_typed_one(&sql, &[(&account, Type::UUID)]).await?;
+        tx.commit().await?;
+        let count = open(&ring, kind, account, row.get(0))?;
+        ensure!(count >= written, "{table} of {account}: write {written} is lost, {count} is there");
+        Ok(())
+    }
+
+    async fn write(&mut self, kind: usize, at: usize) -> Result<()> {
+        let (account, now) = (self.load.accounts[at], self.load.clock.now());
+        let count = self.counter(kind, at).load(Ordering::SeqCst) + 1;
+        let (_, table, key, column) = KINDS[kind];
+        let sql = format!("UPDATE {table} SET {column} = $2 WHERE {key} = $1");
+        let sealed = seal(&*self.ring.get().await?, kind, account, count, now)?;
+        let client = if kind == 1 { &mut self.auth } else { &mut self.api };
+        let tx = client.transaction().await?;
+        session::enter(&tx, account, Uuid::nil(), now).await?;
+        let changed = tx.execute_typed(&sql, &[(&account, Type::UUID), (&sealed, Type::BYTEA)]).await?;
+        ensure!(changed == 1, "{changed} rows");
+        tx.commit().await?;
+        self.counter(kind, at).store(count, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn counter(&self, kind: usize, at: usize) -> &AtomicU64 {
+        &self.load.written[kind * self.load.accounts.len() + at]
+    }
+}
+
+async fn start_load(keeper: &Keeper) -> Result<(Arc<Load>, JoinSet<Result<()>>)> {
+    let load = Arc::new(Load {
+        accounts: keeper.accounts.clone(),
+        written: (0..3 * keeper.accounts.len()).map(|_| AtomicU64::new(0)).collect(),
+        clock: keeper.world.clock(),
+        over: AtomicBool::new(false),
+        reads: AtomicU64::new(0),
+        writes: AtomicU64::new(0),
+        slowest_micros: AtomicU64::new(0),
+    });
+    let mut functions = JoinSet::new();
+    for nth in 0..TASKS {
+        let ring = keeper.world.wire("register_individual_node", |config| {
+            config.secret::<SealingKeys, KeyRing>("SEALING_SECRET")
+        });
+        let function = Function {
+            load: Arc::clone(&load),
+            ring: ring.await?,
+            auth: keeper.world.db.connect(Role::Auth).await?,
+            api: keeper.world.db.connect(Role::Api).await?,
+            random: Random::system(),
+        };
+        functions.spawn(function.serve(nth));
+    }
+    Ok((load, functions))
+}
+
+/// Starts the tool, kills it some time later, and says how many values are moved by then.
+async fn start_and_kill(keeper: &Keeper, pace: &str, after: Duration) -> Result<i64> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_satchel"))
+        .args(["keys", "rotate", "all", "--no-wait", "--rows-per-second", pace])
+        .env_clear()
+        .envs(deployment::local_environment(keeper.world.sandbox.base_url()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    tokio::time::sleep(after).await;
+    ensure!(child.try_wait()?.is_none(), "it ended before it was killed");
+    child.kill().await?;
+    let sql = "SELECT COALESCE(sum(resealed), 0)::bigint FROM reseal_progress";
+    Ok(keeper.admin.query_typed_one(sql, &[]).await?.get(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_over_and_over_under_load_it_leaves_nothing_unreadable_and_ends() -> Result<()> {
+    let Form { accounts, kills } = form();
+    let keeper = Keeper::start(accounts).await?;
+    let (load, mut functions) = start_load(&keeper).await?;
+    let (random, began) = (Random::system(), Instant::now());
+    let pause = Duration::from_millis(500);
+    tokio::time::sleep(pause).await;
+    done(&keeper.rotate("all").await?);
+    tokio::time::sleep(pause).await;
+    keeper.a_while_later().await?;
+    keeper.world.advance(EVERYBODY_HAS_IT);
+
+    // So slow that all the kills together do not see the end.
+    let pace = (3 * accounts / usize::try_from(kills)?).to_string();
+    let (mut before, mut moving) = (0, 0);
+    for _ in 0..kills {
+        let after = Duration::from_millis(200 + u64::from(random.bytes::<1>()[0]) * 3 / 2);
+        let moved = start_and_kill(&keeper, &pace, after).await?;
+        ensure!(moved >= before, "what was done was forgotten");
+        moving += u32::from(moved > before);
+        before = moved;
+    }
+    let total = i64::try_from(3 * accounts)?;
+    ensure!(
+        moving > kills / 2 && before < total,
+        "{moving} of {kills} kills were in the midst, {before} moved"
+    );
+
+    let started = Instant::now();
+    let ran = keeper.rotate("all").await?;
+    let rate = done(&ran).lines().find(|line| line.starts_with("moved ")).context("it moved nothing")?;
+    println!("{rate} ({:?}), after {kills} kills at {before} of {total}", started.elapsed());
+    keeper.a_while_later().await?;
+    let last = keeper.rotate("all").await?;
+    ensure!(done(&last).contains("took out key 1"), "{last:?}");
+    keeper.world.advance(EVERYBODY_HAS_IT);
+    tokio::time::sleep(pause).await;
+    load.over.store(true, Ordering::Relaxed);
+    while let Some(ended) = functions.join_next().await {
+        ended??;
+    }
+
+    assert_eq!(keeper.held()?, [2]);
+    for (kind, (_, table, ..)) in KINDS.iter().enumerate() {
+        assert_eq!(keeper.sealed_by(kind).await?, [(2, accounts)], "{table}");
+    }
+    let [reads, writes, slowest] =
+        [&load.reads, &load.writes, &load.slowest_micros].map(|count| count.load(Ordering::Relaxed));
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{reads} reads and {writes} writes in {seconds:.1} s, the slowest in {slowest} µs");
+    ensure!(reads > 100 && writes > 100, "{reads} reads and {writes} writes are no load");
+    Ok(())
+}

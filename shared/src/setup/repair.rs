@@ -1,0 +1,94 @@
+//! Lightning addresses brought over from another system, some with ids that were never written down: each becomes a
+//! setup, which is then driven to the end like any other.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::intent::{Intent, NodeSource};
+use super::row::{self, BeginError};
+use crate::db::{DbError, GenericClient, Row, Type, execute, query};
+use crate::random::Random;
+
+/// An address as it was brought over.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    pub user_id: Uuid,
+    pub address: String,
+    pub btcpay_store_id: Option<String>,
+    /// Of the other system: we have no key to its wallet, so it is named and left alone.
+    pub voltage_node_id: Option<String>,
+    /// The user has a node of their own here, with a macaroon.
+    pub has_registered_node: bool,
+    pub setup_id: Option<Uuid>,
+}
+
+/// Why an address cannot be repaired without a person.
+#[derive(Debug)]
+pub enum AdoptError {
+    /// Not a name on this deployment's domain; the text says why.
+    Address(&'static str),
+    Begin(BeginError),
+}
+
+/// Imported addresses that no finished setup stands behind.
+pub async fn broken(client: &impl GenericClient) -> Result<Vec<Imported>, DbError> {
+    let rows = query(
+        client,
+        "SELECT i.user_id, i.address, i.btcpay_store_id, i.voltage_node_id, s.id AS setup_id,
+                EXISTS (SELECT FROM nodes n WHERE n.user_id = i.user_id AND n.macaroon_sealed IS NOT NULL
+                        AND n.endpoint IS NOT NULL) AS has_registered_node
+         FROM imported_lightning_addresses i
+         LEFT JOIN lightning_setups s ON s.user_id = i.user_id AND s.state <> 'undone'
+         WHERE s.state IS DISTINCT FROM 'finished'
+         ORDER BY i.imported_at, i.user_id",
+        &[],
+    )
+    .await?;
+    Ok(rows.iter().map(Imported::read).collect())
+}
+
+/// Writes down the setup an imported address stands for, its store kept if it has one; returns its id. An address that
+/// has a setup keeps it.
+pub async fn adopt(
+    client: &impl GenericClient,
+    imported: &Imported,
+    domain: &str,
+    (random, now): (&Random, OffsetDateTime),
+) -> Result<Uuid, AdoptError> {
+    if let Some(id) = imported.setup_id {
+        return Ok(id);
+    }
+    let name = imported.address.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    let source = if imported.has_registered_node { NodeSource::Registered } else { NodeSource::Voltage };
+    let address = imported.address.to_ascii_lowercase();
+    let intent = Intent::parse((&name, Some(&address), Some(source.name())), domain);
+    let intent = intent.map_err(|(_, why)| AdoptError::Address(why))?;
+    let id = random.id(now);
+    row::begin(client, (id, imported.user_id), &intent, now).await.map_err(AdoptError::Begin)?;
+    execute(
+        client,
+        "WITH linked AS (UPDATE imported_lightning_addresses SET setup_id = $1 WHERE user_id = $2)
+         UPDATE lightning_setups SET btcpay_store_id = $3 WHERE id = $1",
+        &[
+            (&id, Type::UUID),
+            (&imported.user_id, Type::UUID),
+            (&imported.btcpay_store_id.as_ref().filter(|store| !store.is_empty()), Type::TEXT),
+        ],
+    )
+    .await
+    .map_err(|error| AdoptError::Begin(error.into()))?;
+    Ok(id)
+}
+
+impl Imported {
+    fn read(row: &Row) -> Self {
+        Self {
+            user_id: row.get("user_id"),
+            address: row.get("address"),
+            btcpay_store_id: row.get("btcpay_store_id"),
+            voltage_node_id: row.get("voltage_node_id"),
+            has_registered_node: row.get("has_registered_node"),
+            setup_id: row.get("setup_id"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The steps at the node: a wallet only we can open, and a macaroon that can do nothing but invoices.
+
+use std::time::Duration;
+
+use super::SetupError;
+use super::keys::{self, Made, Wallet};
+use super::node::lnd;
+use super::row::Setup;
+use super::run::{Progress, Run};
+use super::steps::Move;
+use crate::lightning::Macaroon;
+use crate::lightning::macaroon::{ADMIN_OPS, Op, Verdict, mint};
+use crate::lnd::{Lnd, WalletState};
+use crate::upstream::{Provider, UpstreamError, code};
+
+/// The root key the wallet is made with; a macaroon under it can do everything, and none leaves the process.
+const ADMIN_ROOT_KEY_ID: u64 = 0;
+/// The invoice macaroon's own, so that it can be withdrawn alone.
+const INVOICE_ROOT_KEY_ID: u64 = 7001;
+/// What BTCPay needs: make, read and cancel invoices, and see that the node is there.
+const INVOICE_OPS: [(&str, &str); 4] = [
+    ("uri", "/lnrpc.Lightning/GetInfo"),
+    ("uri", "/lnrpc.Lightning/AddInvoice"),
+    ("uri", "/lnrpc.Lightning/LookupInvoice"),
+    ("uri", "/invoicesrpc.Invoices/CancelInvoice"),
+];
+/// How long a wallet takes to open, at a time.
+const OPENING: Duration = Duration::from_millis(500);
+
+/// The same values twice do no harm: LND takes a wallet once, and which one it took `find` tells.
+pub(super) async fn init(run: &mut Run<'_>, setup: &Setup) -> Result<Move, SetupError> {
+    let saga = run.saga;
+    let lnd = lnd(saga, setup)?;
+    let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
+    match saga.call(Provider::Lnd, lnd.init_wallet(&keys.keys())).await {
+        Err(SetupError::Upstream(error)) if error.code != code::LND_WALLET_EXISTS => return Err(error.into()),
+        Ok(()) | Err(SetupError::Upstream(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let found = find(run, setup).await?;
+    Ok(found.unwrap_or(Move::Wait { after: OPENING, code: "WALLET_OPENING" }))
+}
+
+/// Whose wallet the node has: ours if it honours a macaroon made with our root key.
+pub(super) async fn find(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move>, SetupError> {
+    let saga = run.saga;
+    let lnd = lnd(saga, setup)?;
+    let state = saga.call(Provider::Lnd, lnd.state()).await?;
+    let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Some(Move::LeaveToResumer)) };
+    match state {
+        WalletState::NonExisting => Ok(None),
+        WalletState::Locked => unlock(run, &lnd, setup).await.map(Some),
+        WalletState::WaitingToStart | WalletState::Unlocked | WalletState::RpcActive => {
+            Ok(Some(Move::Wait { after: OPENING, code: "WALLET_OPENING" }))
+        }
+        WalletState::ServerActive => {
+            let admin = admin_macaroon(keys, saga);
+            match saga.call(Provider::Lnd, lnd.info(&admin)).await {
+                Ok(info) => Ok(Some(Move::Done(Box::new(Progress {
+                    node_pubkey: Some(info.pubkey.to_string()),
+                    wallet_initialised: true,
+                    ..Progress::default()
+                })))),
+                Err(SetupError::Upstream(error)) if error.code == code::LND_MACAROON_REFUSED => {
+                    Ok(Some(Move::StartOver { code: "WALLET_TAKEN" }))
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }
+}
+
+async fn unlock(run: &mut Run<'_>, lnd: &Lnd, setup: &Setup) -> Result<Move, SetupError> {
+    let saga = run.saga;
+    let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
+    match saga.call(Provider::Lnd, lnd.unlock(&keys.password)).await {
+        Ok(()) => Ok(Move::Wait { after: OPENING, code: "WALLET_OPENING" }),
+        // Our password does not open it.
+        Err(SetupError::Upstream(error))
+            if error.code == code::LND_PASSWORD_REFUSED && !setup.wallet_initialised =>
+        {
+            Ok(Move::StartOver { code: "WALLET_TAKEN" })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn admin_macaroon(keys: &Wallet, saga: &super::Saga) -> Macaroon {
+    mint(keys.root_key.expose(), ADMIN_ROOT_KEY_ID, ADMIN_OPS, saga.random.bytes())
+}
+
+/// Withdraws what an earlier attempt baked and bakes anew, so that exactly one such macaroon is good.
+pub(super) async fn bake(run: &mut Run<'_>, setup: &Setup) -> Result<Move, SetupError> {
+    let saga = run.saga;
+    let lnd = lnd(saga, setup)?;
+    let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
+    let admin = admin_macaroon(keys, saga);
+    let baked = async {
+        lnd.revoke(&admin, INVOICE_ROOT_KEY_ID).await?;
+        lnd.bake(
+            &admin,
+            &INVOICE_OPS.map(|(entity, action)| Op { entity: entity.into(), action: action.into() }),
+            INVOICE_ROOT_KEY_ID,
+        )
+        .await
+    };
+    let macaroon = match saga.call(Provider::Lnd, baked).await {
+        // A node that was restarted under us waits for its password.
+        Err(SetupError::Upstream(error)) if error.code == code::LND_WALLET_LOCKED => {
+            return unlock(run, &lnd, setup).await;
+        }
+        other => other?,
+    };
+    if macaroon.judge() != Verdict::Narrow {
+        return Err(UpstreamError::mistaken_answer(Provider::Lnd).into());
+    }
+    let made = Made { macaroon: Some(macaroon), ..Made::default() };
+    Ok(Move::Done(Box::new(Progress { made, ..Progress::default() })))
+}

@@ -1,0 +1,8 @@
+//! Lightning setup against a real Postgres and the sandbox: the saga in this process, whatever goes wrong outside it.
+//!
+//! `SATCHEL_FULL=1` runs what takes long in its long form.
+
+mod check;
+mod faults;
+mod happy;
+mod scene;
