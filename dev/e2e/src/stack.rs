@@ -163,6 +163,8 @@ fn pid(id: u32) -> Option<Pid> {
 fn template() -> Result<Template> {
     let parameters = [
         ("AppDomain", "localhost"),
+        ("DeploymentId", "test"),
+        ("LightningAddressDomain", "localhost"),
         ("IssuerUrl", "https://localhost"),
         ("RateLimitSignInPerDid", RELAXED),
         ("RateLimitSignInPerAddress", RELAXED),

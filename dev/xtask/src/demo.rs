@@ -10,6 +10,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::process::ExitCode;
+use std::time::Duration;
+use testing::deployment::{BTCPAY_KEY, VOLTAGE_KEY};
+
+/// How long a setup may take here: the schedule takes up every minute what stopped.
+const SETUP_POLL: Duration = Duration::from_millis(500);
+const SETUP_POLLS: u32 = 240;
 
 #[derive(clap::Args)]
 pub struct Options {}
@@ -27,7 +33,7 @@ async fn anywhere() -> Result<()> {
         return flow(&running).await;
     }
     println!("no `cargo xtask dev` is running: starting everything for this demo");
-    let stack = Stack::start(StackOptions::default()).await?;
+    let stack = Stack::start(StackOptions { run_schedules: true, ..StackOptions::default() }).await?;
     let result = flow(&stack.addresses).await;
     stack.stop().await.and(result)
 }
@@ -68,8 +74,48 @@ async fn flow(addresses: &Addresses) -> Result<()> {
 
     client.say("The same challenge again: it is spent.");
     client.post("/v1/challenges/verify", &[], &answer, StatusCode::GONE).await?;
+
+    set_up(&client, &addresses.sandbox, &session_headers).await?;
     println!("\nEverything was as expected.");
     Ok(())
+}
+
+/// A store and a node of the user's own, and the first invoice on them.
+async fn set_up(client: &Client, sandbox: &str, session: &[(&str, &str)]) -> Result<()> {
+    client.say("Set Lightning up: one request, and the rest is Satchel's.");
+    let username = format!("demo{}", random_hex::<4>()?);
+    let mut status = client.post_any("/v1/lightning/setup", session, &json!({"username": username})).await?;
+    for _ in 0..SETUP_POLLS {
+        if status["status"] != "in_progress" {
+            break;
+        }
+        tokio::time::sleep(SETUP_POLL).await;
+        status = client.send(&Method::GET, "/v1/lightning/setup", session, None, StatusCode::OK).await?;
+    }
+    expect_eq(&status, "/status", "fully_configured")?;
+
+    client.say("What there is now, asked at BTCPay and Voltage themselves: one store, one node.");
+    let key = [("authorization", format!("token {BTCPAY_KEY}"))];
+    let key = key.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let stores = client.quietly(&format!("{sandbox}/btcpay/api/v1/stores"), &key).await?;
+    let store = one(&stores, |store| store["name"] == username.as_str()).context("one store of that name")?;
+    println!("store  {}  {}  {}", store["id"], store["name"], store["website"]);
+    let marker = text(store, "/website")?.rsplit('#').next().unwrap_or_default().to_owned();
+    let nodes =
+        client.quietly(&format!("{sandbox}/voltage/node"), &[("x-voltage-auth", VOLTAGE_KEY)]).await?;
+    let node =
+        one(&nodes["nodes"], |node| node["node_name"] == marker.as_str()).context("one node of that name")?;
+    println!("node   {}  {}  {}", node["node_id"], node["node_name"], node["status"]);
+
+    client.say("The first invoice: a real BOLT11 from the user's own node.");
+    let order = json!({"amount_msat": 21_000, "memo": "the first coffee"});
+    let invoice = client.post("/v1/invoices", session, &order, StatusCode::CREATED).await?;
+    show::qr(text(&invoice, "/bolt11")?)
+}
+
+fn one(list: &Value, is_it: impl Fn(&Value) -> bool) -> Option<&Value> {
+    let mut found = list.as_array()?.iter().filter(|item| is_it(item));
+    found.next().filter(|_| found.next().is_none())
 }
 
 struct Client {
@@ -127,6 +173,20 @@ impl Client {
         expected: StatusCode,
     ) -> Result<Value> {
         self.send(&Method::POST, url, headers, Some(body), expected).await
+    }
+
+    /// A request that may be answered at once or be taken up.
+    async fn post_any(&self, url: &str, headers: &[(&str, &str)], body: &Value) -> Result<Value> {
+        let url = format!("{}{url}", self.api);
+        show::request(&Method::POST, &url, headers, Some(body));
+        let answer = self.http.send(&Method::POST, &url, headers, Some(body)).await?;
+        let json = answer.json()?;
+        show::answer(answer.status, &answer.headers, &json);
+        if answer.status.is_success() { Ok(json) } else { bail!("POST {url} was answered {}", answer.status) }
+    }
+
+    async fn quietly(&self, url: &str, headers: &[(&str, &str)]) -> Result<Value> {
+        self.http.send(&Method::GET, url, headers, None).await?.json()
     }
 
     /// A path is the API's; a whole address is another's.

@@ -27,6 +27,15 @@ pub fn answer(status: StatusCode, headers: &HeaderMap, body: &Value) {
     indented("<", body);
 }
 
+/// A BOLT11 invoice as a wallet's camera reads it: upper case, which takes the smaller alphabet.
+pub fn qr(bolt11: &str) -> anyhow::Result<()> {
+    let code = qrcode::QrCode::with_error_correction_level(bolt11.to_uppercase(), qrcode::EcLevel::L)?;
+    // Dark on light, whatever the terminal's colours are: scanners do not read the opposite.
+    let drawn = code.render::<qrcode::render::unicode::Dense1x2>();
+    println!("\u{1b}[30;107m{}\u{1b}[0m", drawn.build().replace('\n', "\u{1b}[0m\n\u{1b}[30;107m"));
+    Ok(())
+}
+
 fn indented(mark: &str, body: &Value) {
     for line in format!("{:#}", safe(body)).lines() {
         println!("{mark} {line}");

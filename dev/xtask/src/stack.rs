@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -169,7 +170,12 @@ impl Stack {
 
 /// The template as this machine deploys it.
 pub fn template(relaxed_limits: bool) -> Result<Template> {
-    let mut parameters = vec![("AppDomain", "localhost"), ("IssuerUrl", "https://localhost")];
+    let mut parameters = vec![
+        ("AppDomain", "localhost"),
+        ("IssuerUrl", "https://localhost"),
+        ("DeploymentId", "local"),
+        ("LightningAddressDomain", "localhost"),
+    ];
     if relaxed_limits {
         parameters.extend([("RateLimitSignInPerDid", RELAXED), ("RateLimitSignInPerAddress", RELAXED)]);
     }
@@ -183,14 +189,22 @@ async fn serve(
     sandbox: &Sandbox,
     loud: Arc<AtomicBool>,
 ) -> Result<Gateway> {
+    // BTCPay is told where to reach this API before the API listens.
+    let port = if options.port == 0 { free_port()? } else { options.port };
+    let mut environment = deployment::local_environment(sandbox.base_url());
+    environment.insert("WEBHOOK_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
     Gateway::start(GatewayOptions {
-        port: options.port,
-        environment: deployment::local_environment(sandbox.base_url()),
+        port,
+        environment,
         log: log_sink(loud)?,
         run_schedules: options.run_schedules,
         ..GatewayOptions::new(template, target_dir().join("debug"))
     })
     .await
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn directory() -> PathBuf {

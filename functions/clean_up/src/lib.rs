@@ -1,4 +1,4 @@
-//! Every five minutes — remove what has had its time: challenges, counted windows, kept answers.
+//! Every five minutes — remove what has had its time: challenges, counted windows, kept answers, seeds handed over.
 //!
 //! Safe to run twice, late, or beside itself: each statement removes what is over and nothing else.
 
@@ -7,6 +7,7 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::Db;
 use shared::runtime::Error;
+use shared::setup::handover;
 use shared::{challenge, idempotency, rate_limit};
 use time::Duration;
 
@@ -24,12 +25,13 @@ impl Deps {
     }
 }
 
-/// How many rows went.
+/// How many rows went, and how many seeds out of rows that stay.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Report {
     pub challenges: u64,
     pub rate_limits: u64,
     pub idempotency_keys: u64,
+    pub seeds: u64,
 }
 
 pub async fn run(deps: &Deps) -> Result<Report, Error> {
@@ -40,5 +42,6 @@ pub async fn run(deps: &Deps) -> Result<Report, Error> {
         challenges: challenge::delete_expired(client, now - CHALLENGES_KEPT_FOR).await?,
         rate_limits: rate_limit::delete_ended(client, now).await?,
         idempotency_keys: idempotency::delete_expired(client, now).await?,
+        seeds: handover::erase_handed_over(client, now).await?,
     })
 }

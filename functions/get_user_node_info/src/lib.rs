@@ -2,6 +2,7 @@
 //!
 //! Another's node, and a node never registered, are both not found.
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use shared::clock::Clock;
 use shared::config::Config;
@@ -31,6 +32,8 @@ struct Answer {
     lightning_pubkey: String,
     caddy_endpoint: Option<String>,
     has_macaroon: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert_sha256: Option<String>,
     status: String,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -64,6 +67,7 @@ impl Answer {
             lightning_pubkey: node.pubkey,
             caddy_endpoint: node.endpoint,
             has_macaroon: node.has_macaroon,
+            tls_cert_sha256: node.certificate_sha256.map(|digest| HEXLOWER.encode(&digest)),
             status: node.status,
             created_at: node.created_at,
             last_accessed_at: node.last_accessed_at,

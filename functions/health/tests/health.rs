@@ -20,8 +20,27 @@ async fn the_event_file_is_answered_with_database_and_version() -> Result<()> {
     let world = World::start().await?;
     let answer = ask(&world.wire(NAME, Deps::wire).await?, &Call::from_event(NAME)?).await?;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let whole = json!({ "status": "ok", "database": "ok", "version": env!("CARGO_PKG_VERSION") });
+    let version = env!("CARGO_PKG_VERSION");
+    let whole = json!({ "status": "ok", "database": "ok", "providers": {}, "version": version });
     assert_eq!(answer.body, whole);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_tells_which_providers_are_not_called_for_a_while_and_is_well_all_the_same() -> Result<()> {
+    let world = World::start().await?;
+    let admin = world.db.admin().await?;
+    let counted = "INSERT INTO provider_breakers (provider, window_at, calls, failures, opened_at)
+                   VALUES ('btcpay', now(), 40, 19, NULL), ('voltage', now(), 20, 10, now())";
+    admin.batch_execute(counted).await?;
+    let deps = world.wire(NAME, Deps::wire).await?;
+    let answer = ask(&deps, &good()).await?;
+    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("ok")), "{answer:?}");
+    assert_eq!(answer.body["providers"], json!({ "btcpay": "closed", "voltage": "open" }));
+
+    admin.batch_execute("UPDATE provider_breakers SET opened_at = NULL").await?;
+    let answer = ask(&deps, &good()).await?;
+    assert_eq!(answer.body["providers"], json!({ "btcpay": "closed", "voltage": "closed" }));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! The endpoint is parsed and kept, and never called from here. The macaroon must be too narrow to move money
 //! or to sign; it is sealed, and never comes back.
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 use shared::account::{self, Identities, IdentityKind};
 use shared::audit::{Auditor, Entry};
@@ -59,6 +60,8 @@ struct Body {
     lightning_pubkey: Pubkey,
     #[serde(alias = "caddyEndpoint")]
     caddy_endpoint: String,
+    #[serde(alias = "tlsCertSha256")]
+    tls_cert_sha256: Option<String>,
 }
 
 /// A request whose every field has been read.
@@ -67,6 +70,7 @@ struct Parsed {
     node_id: NodeId,
     pubkey: Pubkey,
     endpoint: NodeEndpoint,
+    certificate: Option<[u8; 32]>,
     macaroon: Option<Macaroon>,
     macaroon_discarded: bool,
 }
@@ -128,6 +132,7 @@ async fn register(
         pubkey: node.pubkey,
         endpoint: &node.endpoint,
         macaroon_sealed,
+        certificate_sha256: node.certificate,
     };
     node::register(tx, &registration, now).await?;
     let node_id = node.node_id.to_string();
@@ -183,6 +188,7 @@ fn parse(deps: &Deps, body: &Body) -> Result<Parsed, ApiError> {
     let node_id = body.node_id.parse::<NodeId>().map_err(|error| invalid("node_id", &error))?;
     let endpoint = NodeEndpoint::parse(&body.caddy_endpoint, deps.transport)
         .map_err(|error| invalid("caddy_endpoint", &error))?;
+    let certificate = body.tls_cert_sha256.as_deref().map(digest).transpose()?;
     let macaroon = body.admin_macaroon.as_ref().map(|text| Macaroon::parse(text.expose())).transpose();
     let macaroon = macaroon.map_err(|error| invalid("admin_macaroon", &error))?;
     let (macaroon, macaroon_discarded) = match macaroon.as_ref().map(Macaroon::judge) {
@@ -197,9 +203,17 @@ fn parse(deps: &Deps, body: &Body) -> Result<Parsed, ApiError> {
         node_id,
         pubkey: body.lightning_pubkey,
         endpoint,
+        certificate,
         macaroon,
         macaroon_discarded,
     })
+}
+
+/// A certificate's SHA-256 as `openssl x509 -fingerprint` writes it, with or without its colons.
+fn digest(text: &str) -> Result<[u8; 32], ApiError> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.replace(':', "").as_bytes()).ok();
+    let digest = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    digest.ok_or_else(|| ApiError::invalid("tls_cert_sha256", "must be 64 hex digits"))
 }
 
 fn too_wide(why: &str) -> ApiError {

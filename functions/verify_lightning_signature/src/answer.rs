@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Deps;
+use crate::wish::Granted;
 
 #[derive(Serialize)]
 struct Answer<T> {
@@ -30,6 +31,8 @@ struct Session<'a> {
     did: &'a Did,
     #[serde(rename = "lightning_pubkey")]
     pubkey: Pubkey,
+    #[serde(rename = "lightning_setup", skip_serializing_if = "Option::is_none")]
+    setup: Option<&'a Granted>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +57,7 @@ pub struct SignedIn<'a> {
 pub async fn session(
     deps: &Deps,
     tx: &Transaction<'_>,
-    (request, who): (&Request, &SignedIn<'_>),
+    (request, who, setup): (&Request, &SignedIn<'_>, Option<&Granted>),
     now: OffsetDateTime,
 ) -> Result<Reply, ApiError> {
     let did = who.did.to_string();
@@ -80,6 +83,7 @@ pub async fn session(
             expires_in: deps.issuer.access_ttl.as_secs(),
             did: who.did,
             pubkey: who.signer,
+            setup,
         },
     });
     let cookie = in_cookie.then(|| session::refresh_cookie(&refresh, deps.sessions.lifetimes));

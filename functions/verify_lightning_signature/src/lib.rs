@@ -1,9 +1,11 @@
 //! `POST /v1/challenges/verify` — sign in with the node that signed a challenge.
 //!
 //! The signature is checked here, against the key on record; the node is never called. The challenge is
-//! spent, the account made if need be, the session opened and the audit row written in one transaction.
+//! spent, the account made if need be, the session opened and the audit row written in one transaction. A sign-in may
+//! bring names for a Lightning setup, which is begun with it.
 
 mod answer;
+mod wish;
 
 use answer::SignedIn;
 use serde::Deserialize;
@@ -24,6 +26,7 @@ use shared::session::Sessions;
 use shared::sign_in::{self, Decision};
 use shared::token::TokenIssuer;
 use uuid::Uuid;
+use wish::Wishes;
 
 pub struct Deps {
     db: Db,
@@ -34,6 +37,7 @@ pub struct Deps {
     clock: Clock,
     random: Random,
     limits: SignInLimits,
+    wishes: Wishes,
 }
 
 impl Deps {
@@ -47,6 +51,7 @@ impl Deps {
             clock: config.clock(),
             random: config.random(),
             limits: SignInLimits::wire(config),
+            wishes: Wishes::wire(config),
         }
     }
 }
@@ -57,6 +62,9 @@ struct Body {
     #[serde(alias = "challengeId")]
     challenge_id: Uuid,
     signature: String,
+    username: Option<String>,
+    #[serde(alias = "lightningAddress")]
+    lightning_address: Option<String>,
 }
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
@@ -71,6 +79,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
 async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json_or_data()?;
+    let wish = deps.wishes.parse(body.username.as_deref(), body.lightning_address.as_deref())?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
@@ -84,18 +93,11 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         }
     };
 
-    let tx = connection.transaction().await?;
+    let mut tx = connection.transaction().await?;
     let new_user_id = deps.random.id(now);
     let arrival =
         sign_in::carry_out(&tx, &challenge, (decision, &body.did, signer), new_user_id, now).await?;
     let user_id = arrival.user_id;
-    let reply = match decision {
-        Decision::StepUp(_) => answer::approval(deps, &tx, (&challenge, user_id), now).await?,
-        Decision::SignIn(_) | Decision::Create | Decision::Link(_) => {
-            let who = SignedIn { user_id, did: &body.did, signer };
-            answer::session(deps, &tx, (request, &who), now).await?
-        }
-    };
     let entry = Entry {
         user_id: Some(user_id),
         action: arrival.action,
@@ -105,7 +107,21 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         now,
     };
     deps.audit.append(&tx, &entry).await?;
+    if let Decision::StepUp(_) = decision {
+        let reply = answer::approval(deps, &tx, (&challenge, user_id), now).await?;
+        db::commit(tx).await?;
+        return Ok(reply);
+    }
+    let granted = match &wish {
+        Some(intent) => Some(wish::grant(deps, &mut tx, (user_id, intent), (request.origin(), now)).await?),
+        None => None,
+    };
+    let who = SignedIn { user_id, did: &body.did, signer };
+    let reply = answer::session(deps, &tx, (request, &who, granted.as_ref()), now).await?;
     db::commit(tx).await?;
+    if granted.is_some_and(|granted| granted.begun) {
+        metrics::count("SetupStarted");
+    }
     Ok(reply)
 }
 

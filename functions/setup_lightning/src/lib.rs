@@ -1,0 +1,51 @@
+//! `POST /v1/lightning/setup`, `GET /v1/lightning/setup`, `POST /v1/lightning/setup/retry`, `POST /v1/lightning/setup/handover` — a store and a node for the user, connected; how that stands; the wallet's seed, once.
+//!
+//! What is asked for is committed before anything is called, and a run of `shared::setup` goes on from there for as
+//! long as a request may take. `resume_lightning_setups` takes up what is left.
+
+mod begin;
+mod handover;
+mod retry;
+mod run;
+
+use std::time::Duration;
+
+use shared::config::Config;
+use shared::http::auth::{self, Bearer, NodeAuthenticator};
+use shared::http::{ApiError, Method, Reply, Request};
+use shared::setup::{Saga, WalletAccess};
+use time::OffsetDateTime;
+
+pub struct Deps {
+    saga: Saga,
+    auth: NodeAuthenticator,
+    run_for: Duration,
+}
+
+impl Deps {
+    /// Wires the saga, `SETUP_RUN_SECONDS` (20), after which no step is begun, and who may ask.
+    pub fn wire(config: &mut Config) -> Self {
+        Self {
+            saga: Saga::wire(config, WalletAccess::Write),
+            auth: NodeAuthenticator::wire(config),
+            run_for: config.seconds("SETUP_RUN_SECONDS", 20, 1..=22),
+        }
+    }
+}
+
+/// A request by somebody who says who they are.
+struct Asked<'a> {
+    request: &'a Request,
+    bearer: Bearer<'a>,
+    now: OffsetDateTime,
+}
+
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
+    let asked = Asked { request, bearer: auth::bearer(request)?, now: deps.saga.clock.now() };
+    match request.path.rsplit('/').next() {
+        Some("retry") => retry::retry(deps, &asked).await,
+        Some("handover") => handover::hand_over(deps, &asked).await,
+        _ if request.method == Method::GET => run::status(deps, &asked).await,
+        _ => begin::begin(deps, &asked).await,
+    }
+}
