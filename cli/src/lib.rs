@@ -3,6 +3,7 @@
 //! - [`verify_message`]    which node signed this
 //! - [`secrets`]           fresh values for every secret; the next signing key
 //! - [`keys`]              the keys that fields are sealed with
+//! - [`setup`]             Lightning setups: which stopped, why, and on with them
 //! - [`database`]          the four roles, the database, its schema
 //! - [`audit`]             is the log what was written
 //! - [`store`]             where secrets are: AWS Secrets Manager, or a directory
@@ -11,6 +12,7 @@ pub mod audit;
 pub mod database;
 pub mod keys;
 pub mod secrets;
+pub mod setup;
 pub mod store;
 pub mod verify_message;
 
@@ -37,6 +39,9 @@ enum Command {
     /// Look after the keys that fields are sealed with
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Look after Lightning setups
+    #[command(subcommand)]
+    Setup(setup::Command),
     /// Make the database and bring its schema up to date
     #[command(subcommand)]
     Database(database::Command),
@@ -50,6 +55,7 @@ pub async fn run(cli: Cli) -> Result<String> {
         Command::VerifyMessage(args) => verify_message::run(&args),
         Command::Secrets(command) => secrets::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Setup(command) => setup::run(command).await,
         Command::Database(command) => database::run(command).await,
         Command::Audit(command) => audit::run(command).await,
     }

@@ -73,7 +73,8 @@ async fn holdings(said: &mut String, client: &impl GenericClient, setup: &Setup)
         let wallet = if setup.wallet_initialised { "with our wallet" } else { "without a wallet of ours" };
         writeln!(said, "  voltage node    {}, {wallet}", id(&setup.voltage_node_id))?;
         if setup.generation > 1 {
-            writeln!(said, "                  the {}th: those before were not ours to use", setup.generation)?;
+            let generation = setup.generation;
+            writeln!(said, "                  under name {generation}: the nodes before it were not ours to use")?;
         }
     }
     writeln!(said, "  node address    {}", id(&setup.node_url))?;

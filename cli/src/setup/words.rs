@@ -1,5 +1,6 @@
 //! What codes and times are in plain words.
 
+use shared::setup::SetupError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -32,7 +33,24 @@ pub fn at(time: OffsetDateTime) -> String {
     seconds.format(&Rfc3339).unwrap_or_default()
 }
 
-/// `1 store`, `2 stores`
+/// `1 store`, `2 stores`, `2 addresses`
 pub fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    match number {
+        1 => format!("1 {what}"),
+        _ if what.ends_with('s') => format!("{number} {what}es"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+/// What went wrong and what to do next.
+pub fn explain(error: SetupError) -> anyhow::Error {
+    match error {
+        SetupError::Upstream(error) => anyhow::anyhow!("{error}: {}", advice(error.code)),
+        SetupError::Unusable(code) => anyhow::anyhow!("{code}: {}", advice(code)),
+        error @ SetupError::NotConfigured(_) => {
+            let code = error.to_string();
+            anyhow::anyhow!("{code}: {}", advice(&code))
+        }
+        error => error.into(),
+    }
 }

@@ -174,6 +174,33 @@ async fn a_value_written_late_with_the_old_key_moves_too_and_puts_its_end_off() 
 }
 
 #[tokio::test]
+async fn a_value_written_while_the_tool_waits_is_looked_for_before_the_old_key_goes() -> Result<()> {
+    let keeper = Keeper::start(ACCOUNTS).await?;
+    let before = keeper.ring()?;
+    done(&keeper.rotate("all").await?);
+    keeper.a_while_later().await?;
+    done(&keeper.rotate("all").await?);
+    keeper.a_while_later().await?;
+    let due_in_three_seconds = "UPDATE reseal_progress SET found_at = now() - interval '297 seconds'";
+    keeper.admin.batch_execute(due_in_three_seconds).await?;
+    let account = keeper.accounts[0];
+    let late = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        keeper.put_value(1, account, &seal(&before, 1, account, 9, today())?).await
+    };
+
+    let run =
+        tokio::time::timeout(std::time::Duration::from_secs(8), keeper.tool.run(&["keys", "rotate", "all"]));
+    let (ran, put) = tokio::join!(run, late);
+
+    put?;
+    assert!(ran.is_err(), "it waits for another five minutes: {ran:?}");
+    assert_eq!(keeper.held()?, [1, 2]);
+    assert_eq!(keeper.sealed_by(1).await?, [(2, ACCOUNTS)]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn whatever_becomes_of_a_write_to_secrets_manager_the_next_run_goes_on() -> Result<()> {
     for misbehave in [Misbehaviour::CloseBefore, Misbehaviour::CloseAfter] {
         let keeper = Keeper::start(ACCOUNTS).await?;

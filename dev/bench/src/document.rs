@@ -5,18 +5,19 @@ use std::fs;
 use testing::postgres::target_dir;
 use testing::world::root;
 
-const BEGIN: &str = "<!-- signin: begin -->";
-const END: &str = "<!-- signin: end -->";
-
 /// Keeps the tables below `target/`, and in docs/measurements.md when they are to be kept for good.
-pub fn write(text: &str, record: bool) -> Result<()> {
-    fs::write(target_dir().join("bench").join("signin.md"), text)?;
+pub fn write(name: &str, text: &str, record: bool) -> Result<()> {
+    let kept = target_dir().join("bench");
+    fs::create_dir_all(&kept)?;
+    fs::write(kept.join(format!("{name}.md")), text)?;
     if !record {
         return Ok(());
     }
+    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
     let file = root().join("docs/measurements.md");
     let document = fs::read_to_string(&file)?;
-    let (before, rest) = document.split_once(BEGIN).context("docs/measurements.md has no place for it")?;
-    let (_, after) = rest.split_once(END).context("docs/measurements.md has no place for it")?;
-    Ok(fs::write(file, format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))?)
+    let missing = || format!("docs/measurements.md has no place for {name}");
+    let (before, rest) = document.split_once(&begin).with_context(missing)?;
+    let (_, after) = rest.split_once(&end).with_context(missing)?;
+    Ok(fs::write(file, format!("{before}{begin}\n\n{text}\n{end}{after}"))?)
 }

@@ -28,6 +28,31 @@ pub fn family_cpu_ns(parent: u32) -> Result<u64> {
     Ok(total)
 }
 
+/// What a process and its children used, those included that have ended.
+pub fn family_with_ended_ns(parent: u32) -> Result<u64> {
+    Ok(family_cpu_ns(parent)? + ended_children_ns(parent)?)
+}
+
+/// What the children of a process used that have ended, to a hundredth of a second.
+pub fn ended_children_ns(parent: u32) -> Result<u64> {
+    const NS_PER_TICK: u64 = 10_000_000;
+    let stat = fs::read_to_string(format!("/proc/{parent}/stat"))?;
+    let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(13).take(2);
+    Ok(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * NS_PER_TICK)
+}
+
+/// The number of the calling thread.
+pub fn this_thread() -> Result<u32> {
+    let link = fs::read_link("/proc/thread-self").context("this benchmark needs Linux' /proc")?;
+    Ok(link.file_name().and_then(|name| name.to_str()).unwrap_or_default().parse()?)
+}
+
+/// Nanoseconds on a CPU so far, of one thread of this process.
+pub fn thread_cpu_ns(thread: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"))?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
+}
+
 pub fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold spaces; what follows its bracket does not.
@@ -65,12 +90,16 @@ pub fn load_average() -> String {
     text.split(' ').next().unwrap_or("?").to_owned()
 }
 
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What was measured on, in words.
 pub fn description() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let model = model.trim_start_matches(['\t', ' ', ':']);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default();
     let gib = ratio(kib, 1024 * 1024);

@@ -9,10 +9,13 @@
 //! - `single`      one process: cold start, latency, CPU, memory
 //! - `throughput`  twenty processes at once, beside `pgbench` (`script`)
 //! - `profile`     one process at work, for a profiler to look at
+//! - `counters`    what Postgres counted while it was measured
+//! - `setup`       Lightning setup, beside `pgbench` (no function is built: the saga runs in this process)
 //! - `machine`     what Linux says about processes and load
 //! - `report`      the tables and the verdicts (`figures`), and where they are kept (`document`)
 
 mod binaries;
+mod counters;
 mod document;
 mod figures;
 mod machine;
@@ -22,6 +25,7 @@ mod report;
 mod same_work;
 mod script;
 mod seed;
+mod setup;
 mod signin;
 mod single;
 mod throughput;
@@ -34,6 +38,8 @@ use clap::Parser;
 enum Benchmark {
     /// Create a challenge, verify a signature: beside a function that does nothing, Python, Node and pgbench
     Signin(signin::Options),
+    /// Lightning setup: its commits, setups a second beside pgbench, the resumer's queue, a rotation of keys
+    Setup(setup::Options),
     /// One function at work, for a profiler to look at
     Profile(profile::Options),
 }
@@ -42,6 +48,7 @@ enum Benchmark {
 async fn main() -> anyhow::Result<()> {
     match Benchmark::parse() {
         Benchmark::Signin(options) => signin::run(&options).await,
+        Benchmark::Setup(options) => setup::run(&options).await,
         Benchmark::Profile(options) => profile::run(&options).await,
     }
 }

@@ -93,7 +93,7 @@ pub async fn run(options: &Options) -> Result<()> {
 
     let text = report.render(if options.quick { " --quick" } else { "" })?;
     println!("{text}");
-    document::write(&text, options.record && !options.quick)?;
+    document::write("signin", &text, options.record && !options.quick)?;
     world.stop()
 }
 

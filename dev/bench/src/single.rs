@@ -1,5 +1,6 @@
 //! One process, one request at a time: what a Lambda environment does.
 
+use crate::counters::Counters;
 use crate::machine::{cpu_ns, family_cpu_ns, peak_memory, ratio};
 use crate::world::{Runtime, World};
 use anyhow::{Result, bail};
@@ -62,7 +63,7 @@ pub async fn warm(
     warm_up: usize,
 ) -> Result<Warm> {
     // A session reports the last of what it did when it ends, so these take in the warm-up.
-    let (counted, all) = (Counters::read(world).await?, events.len() as u64);
+    let (counted, all) = (Counters::read(&world.admin).await?, events.len() as u64);
     let api = start(world, runtime, function).await?;
     let mut events = events.into_iter();
     for event in events.by_ref().take(warm_up) {
@@ -77,7 +78,7 @@ pub async fn warm(
     let postgres = family_cpu_ns(world.postmaster)? - postgres;
     let peak_bytes = peak_memory(api.pid())?;
     api.kill().await;
-    let counted = Counters::read(world).await?.since(counted);
+    let counted = Counters::read(&world.admin).await?.since(counted);
     let requests = times.len() as u64;
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
@@ -108,41 +109,5 @@ pub fn middle(runs: &[Warm]) -> Warm {
         peak_bytes: runs.iter().map(|warm| warm.peak_bytes).max().unwrap_or_default(),
         commits: middle(&|warm| warm.commits),
         flushes: middle(&|warm| warm.flushes),
-    }
-}
-
-/// What Postgres has counted so far.
-#[derive(Clone, Copy)]
-struct Counters {
-    commits: u64,
-    flushes: u64,
-}
-
-impl Counters {
-    /// After the time for which a session may keep its counts to itself.
-    async fn read(world: &World) -> Result<Self> {
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
-        let version: i32 = world
-            .admin
-            .query_typed_one("SELECT current_setting('server_version_num')::int", &[])
-            .await?
-            .get(0);
-        let flushes = if version < 180_000 {
-            "SELECT wal_sync FROM pg_stat_wal"
-        } else {
-            "SELECT sum(fsyncs)::int8 FROM pg_stat_io WHERE object = 'wal'"
-        };
-        let sql = format!(
-            "SELECT xact_commit, ({flushes}) FROM pg_stat_database WHERE datname = current_database()"
-        );
-        let row = world.admin.query_typed_one(&sql, &[]).await?;
-        Ok(Self {
-            commits: row.get::<_, i64>(0).cast_unsigned(),
-            flushes: row.get::<_, i64>(1).cast_unsigned(),
-        })
-    }
-
-    fn since(self, before: Self) -> Self {
-        Self { commits: self.commits - before.commits, flushes: self.flushes - before.flushes }
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use testing::postgres::target_dir;
 use tokio::process::Command;
 use tokio::task::JoinSet;
+use tokio_postgres::Client;
 
 pub const CLIENTS: u64 = 20;
 
@@ -40,7 +41,7 @@ pub async fn functions(
         invoke(&api, events.pop().context("no event")?).await?;
         processes.push((api, events));
     }
-    settle(world).await?;
+    settle(&world.admin).await?;
     let answered = Arc::new(AtomicU64::new(0));
     let (begin, mut running) = (Instant::now(), JoinSet::new());
     for (api, events) in processes {
@@ -71,7 +72,7 @@ pub async fn pgbench(
     time: Duration,
 ) -> Result<Option<f64>> {
     let Some(pgbench) = find_pgbench() else { return Ok(None) };
-    settle(world).await?;
+    settle(&world.admin).await?;
     let file = target_dir().join("bench").join("script.sql");
     std::fs::write(&file, script.for_pgbench())?;
     let (address, clients) = (world.address()?, CLIENTS.to_string());
@@ -96,7 +97,7 @@ pub async fn pgbench(
 
 /// The same by a driver of our own: as many connections, the same script, in the simple protocol.
 pub async fn bare_driver(world: &World, script: Script, base: u64, time: Duration) -> Result<f64> {
-    settle(world).await?;
+    settle(&world.admin).await?;
     let script = Arc::new(script);
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
@@ -123,12 +124,12 @@ pub async fn bare_driver(world: &World, script: Script, base: u64, time: Duratio
 }
 
 /// So that nobody pays for what another left to write.
-async fn settle(world: &World) -> Result<()> {
-    world.admin.batch_execute("VACUUM ANALYZE").await?;
-    Ok(world.admin.batch_execute("CHECKPOINT").await?)
+pub async fn settle(admin: &Client) -> Result<()> {
+    admin.batch_execute("VACUUM ANALYZE").await?;
+    Ok(admin.batch_execute("CHECKPOINT").await?)
 }
 
-fn find_pgbench() -> Option<PathBuf> {
+pub fn find_pgbench() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&std::env::var_os("PATH")?).collect::<Vec<_>>();
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = debian.map(|version| version.path().join("bin"));

@@ -36,6 +36,24 @@ impl Runtime {
     }
 }
 
+/// The functions as they are deployed, their environments above all.
+pub fn template() -> Result<Template> {
+    let parameters = [
+        ("AppDomain", DOMAIN),
+        ("IssuerUrl", "https://api.example.com"),
+        ("DeploymentId", "bench"),
+        ("LightningAddressDomain", "pay.example.com"),
+    ];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Template::load(world::root().join("template.yaml"), &parameters.into())
+}
+
+/// The process above the one that serves this connection.
+pub async fn postmaster(admin: &Client) -> Result<u32> {
+    let backend: i32 = admin.query_typed_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+    machine::parent_of(backend.cast_unsigned()).context("the server has no process here")
+}
+
 pub struct World {
     // In this order: the database is dropped while its server runs.
     pub db: TestDb,
@@ -52,13 +70,9 @@ impl World {
         let server = tokio::task::spawn_blocking(|| Server::start(options)).await??;
         let db = TestDb::create_at(&server.admin_url()).await?;
         let sandbox = Sandbox::start(SandboxOptions::default()).await?;
-        let parameters = [("AppDomain", DOMAIN), ("IssuerUrl", "https://api.example.com")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let template = Template::load(world::root().join("template.yaml"), &parameters.into())?;
+        let template = template()?;
         let admin = db.admin().await?;
-        let backend: i32 = admin.query_typed_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-        let postmaster =
-            machine::parent_of(backend.cast_unsigned()).context("the server has no process here")?;
+        let postmaster = postmaster(&admin).await?;
         let world = Self { db, admin, sandbox, template, postmaster, server };
         let signing = fresh::signing(SigningAlgorithm::Es256).ok().context("no key")?;
         deployment::put_secrets(&world.sandbox.secrets(), &world.address()?, &world.db.passwords, &signing)?;

@@ -62,6 +62,12 @@ struct Baked {
     macaroon: String,
 }
 
+#[derive(Deserialize)]
+struct RootKeyIds {
+    /// Numbers of 64 bits, which LND writes as text.
+    root_key_ids: Vec<String>,
+}
+
 impl Lnd {
     /// The node whose REST interface is at `base_url` and who shows one of `pins`.
     pub fn at(upstream: &Upstream, base_url: &str, pins: &Pins) -> Result<Self, UpstreamError> {
@@ -106,6 +112,17 @@ impl Lnd {
             let as_asked =
                 macaroon.ops().len() == ops.len() && ops.iter().all(|op| macaroon.ops().contains(op));
             if as_asked { Ok(macaroon) } else { Err(answer.unexpected("a macaroon for something else")) }
+        })
+        .await
+    }
+
+    /// The root keys there are macaroons of.
+    pub async fn root_key_ids(&self, admin: &Macaroon) -> Result<Vec<u64>, UpstreamError> {
+        let call = self.call(Method::GET, "/v1/macaroon/ids");
+        self.send(with(call, admin), |answer| {
+            let ids = answer.json::<RootKeyIds>()?.root_key_ids;
+            let number = |id: &String| id.parse().map_err(|_| answer.unexpected("an id that is no number"));
+            ids.iter().map(number).collect()
         })
         .await
     }

@@ -15,6 +15,7 @@ use super::{Saga, SetupError};
 use crate::audit::{Entry, Origin};
 use crate::btcpay::StoreId;
 use crate::db::{self, DbError, GenericClient, Type, execute, query, query_opt};
+use crate::metrics;
 use crate::upstream::Provider;
 use crate::voltage::{NodeStatus, VoltageNodeId};
 
@@ -27,6 +28,15 @@ const SETUPS_AT_A_TIME: usize = 1_000;
 pub enum Kind {
     BtcpayStore,
     VoltageNode,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BtcpayStore => "btcpay_store",
+            Self::VoltageNode => "voltage_node",
+        }
+    }
 }
 
 /// One thing at a provider that carries our marker and belongs to no setup.
@@ -119,6 +129,7 @@ fn is_owned(setup: Option<&Setup>, mark: Marked, thing: &Orphan) -> bool {
 /// Finds, writes the report down, and tells of it. An empty one is not kept.
 pub async fn report(saga: &Saga, origin: Origin<'_>) -> Result<Report, SetupError> {
     let orphans = find(saga).await?;
+    metrics::level("OrphansFound", u64::try_from(orphans.len()).unwrap_or(u64::MAX));
     let now = saga.clock.now();
     let report = Report { id: saga.random.id(now), orphans, created_at: now };
     if report.orphans.is_empty() {
@@ -143,6 +154,9 @@ pub async fn report(saga: &Saga, origin: Origin<'_>) -> Result<Report, SetupErro
     };
     saga.audit.append(&tx, &entry).await?;
     db::commit(tx).await?;
+    for Orphan { kind, id, setup_id, has_wallet } in &report.orphans {
+        tracing::warn!(target: "orphan", report_id = %report.id, kind = kind.name(), id, %setup_id, has_wallet, "no setup owns this");
+    }
     Ok(report)
 }
 
@@ -167,6 +181,8 @@ pub enum Fate {
     MayHoldFunds,
     /// It belongs to a setup by now, or is gone.
     NoOrphan,
+    /// The provider refused, or is away: applied again, the report goes on there.
+    Failed { code: &'static str },
 }
 
 /// Why nothing of a report was deleted.
@@ -206,11 +222,15 @@ pub async fn apply(
         let fate = match still {
             None => Fate::NoOrphan,
             Some(orphan) if orphan.has_wallet && !with_funds.contains(&orphan.id) => Fate::MayHoldFunds,
-            Some(orphan) => {
-                delete(saga, orphan).await?;
-                note(saga, report_id, orphan, origin).await?;
-                Fate::Deleted
-            }
+            Some(orphan) => match delete(saga, orphan).await {
+                Ok(()) => {
+                    note(saga, report_id, orphan, origin).await?;
+                    Fate::Deleted
+                }
+                // One that cannot be deleted must not keep the others.
+                Err(SetupError::Upstream(error)) => Fate::Failed { code: error.code },
+                Err(error) => return Err(error.into()),
+            },
         };
         fates.push((named, fate));
     }

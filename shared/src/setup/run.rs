@@ -18,6 +18,8 @@ use crate::upstream::{Failure, UpstreamError};
 
 /// A step that failed this often in a row waits for somebody to look at it.
 const MOST_FAILURES: i32 = 12;
+/// So many nodes given up one after the other are no accident, and each of them costs money.
+const MOST_NODES: i32 = 5;
 /// The longest a step takes, with all its calls and all their tries.
 const ONE_STEP: Duration = Duration::from_mins(1);
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
@@ -92,13 +94,16 @@ impl Saga {
                     earlier = true;
                 }
                 Ok(Move::StartOver { code }) => {
-                    node::discard(&mut run, &setup).await.map_or_else(
-                        |error| if matches!(error, SetupError::Upstream(_)) { Ok(()) } else { Err(error) },
-                        Ok,
-                    )?;
-                    setup = run.start_over(&setup, code).await?;
+                    let given_up = setup;
+                    setup = run.start_over(&given_up, code).await?;
+                    // Only now: a node that is left over is found by settling, and one that a setup still counts on
+                    // and is gone by nobody.
+                    match node::discard(&mut run, &given_up).await {
+                        Ok(()) | Err(SetupError::Upstream(_)) => {}
+                        Err(error) => return Err(error),
+                    }
                     (run.held.wallet, earlier) = (None, false);
-                    if setup.failures >= MOST_FAILURES {
+                    if (setup.generation - 1) % MOST_NODES == 0 {
                         return run.give_up(&setup, code, None).await;
                     }
                 }

@@ -5,7 +5,7 @@
 //! | `create_node` | Voltage node named by the marker | the node of that name | delete the node |
 //! | `await_node` | wait for `waiting_init`, take the seed the node proposes | | |
 //! | `init_wallet` | `initwallet` with our root key, password and seed | `getinfo` with a macaroon minted from our root key | goes with the node |
-//! | `bake_macaroon` | bake for invoices only, under its own root key id | again is as good as once | goes with the node |
+//! | `bake_macaroon` | bake for invoices only, under a root key id of the run's | withdraw those; again is as good as once | goes with the node |
 //! | `create_store` | BTCPay store that carries the marker | the stores that carry it: one stays | delete the store |
 //! | `connect_node` | put `BTC-LN` with the invoice macaroon | again is as good as once | goes with the store |
 //! | `create_webhook` | webhook with our secret | the webhooks with our address: one stays | goes with the store |
@@ -111,9 +111,10 @@ impl Step {
         match self {
             Self::CreateNode => node::find(run, setup).await,
             Self::InitWallet => wallet::find(run, setup).await,
+            Self::BakeMacaroon => wallet::withdraw(run, setup).await,
             Self::CreateStore => store::find(run, setup).await,
             Self::CreateWebhook => store::find_webhook(run, setup).await,
-            Self::AwaitNode | Self::BakeMacaroon | Self::ConnectNode | Self::Activate => Ok(None),
+            Self::AwaitNode | Self::ConnectNode | Self::Activate => Ok(None),
         }
     }
 

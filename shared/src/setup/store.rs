@@ -11,6 +11,9 @@ use super::{Saga, SetupError};
 use crate::btcpay::{LightningNode, Store, StoreId};
 use crate::upstream::{Failure, Provider, UpstreamError};
 
+/// BTCPay takes no longer name, and users may have longer ones. It is for people to read; the marker tells stores apart.
+const STORE_NAME_CHARS: usize = 50;
+
 /// Where a store carries its marker: behind the `#` of its website, which no payer is ever sent to.
 fn website(saga: &Saga, marker: &super::Marker) -> String {
     format!("https://{}/#{marker}", saga.rules.app_domain)
@@ -27,7 +30,8 @@ pub(super) async fn create(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Set
         return adopt(saga, setup).await;
     }
     let website = website(saga, &store_marker(saga, setup).await?);
-    let store = saga.call(Provider::Btcpay, saga.btcpay()?.create_store(&setup.username, &website)).await?;
+    let name: String = setup.username.chars().take(STORE_NAME_CHARS).collect();
+    let store = saga.call(Provider::Btcpay, saga.btcpay()?.create_store(&name, &website)).await?;
     // An answer about another store is no answer: ours may be there, and is looked for.
     if store.website.as_deref() == Some(website.as_str()) {
         Ok(made(saga, &store))

@@ -15,8 +15,9 @@ use crate::upstream::{Provider, UpstreamError, code};
 
 /// The root key the wallet is made with; a macaroon under it can do everything, and none leaves the process.
 const ADMIN_ROOT_KEY_ID: u64 = 0;
-/// The invoice macaroon's own, so that it can be withdrawn alone.
-const INVOICE_ROOT_KEY_ID: u64 = 7001;
+/// The invoice macaroon's own, so that it can be withdrawn alone: this one and the number of the run that bakes it.
+/// What an earlier run asked for, carried out late, is then never about the macaroon in use.
+const INVOICE_ROOT_KEY_IDS: u64 = 7_000;
 /// What BTCPay needs: make, read and cancel invoices, and see that the node is there.
 const INVOICE_OPS: [(&str, &str); 4] = [
     ("uri", "/lnrpc.Lightning/GetInfo"),
@@ -89,29 +90,51 @@ fn admin_macaroon(keys: &Wallet, saga: &super::Saga) -> Macaroon {
     mint(keys.root_key.expose(), ADMIN_ROOT_KEY_ID, ADMIN_OPS, saga.random.bytes())
 }
 
-/// Withdraws what an earlier attempt baked and bakes anew, so that exactly one such macaroon is good.
+fn invoice_root_key_id(setup: &Setup) -> u64 {
+    INVOICE_ROOT_KEY_IDS.saturating_add_signed(setup.lease_token)
+}
+
+/// Withdraws what earlier attempts baked: nobody knows where their answers went.
+pub(super) async fn withdraw(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move>, SetupError> {
+    let saga = run.saga;
+    let lnd = lnd(saga, setup)?;
+    let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Some(Move::LeaveToResumer)) };
+    let admin = admin_macaroon(keys, saga);
+    let withdrawn = async {
+        for id in lnd.root_key_ids(&admin).await? {
+            if id > INVOICE_ROOT_KEY_IDS && id != invoice_root_key_id(setup) {
+                lnd.revoke(&admin, id).await?;
+            }
+        }
+        Ok(())
+    };
+    match saga.call(Provider::Lnd, withdrawn).await {
+        Err(SetupError::Upstream(error)) if error.code == code::LND_WALLET_LOCKED => {
+            unlock(run, &lnd, setup).await.map(Some)
+        }
+        other => other.map(|()| None),
+    }
+}
+
 pub(super) async fn bake(run: &mut Run<'_>, setup: &Setup) -> Result<Move, SetupError> {
     let saga = run.saga;
     let lnd = lnd(saga, setup)?;
     let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
     let admin = admin_macaroon(keys, saga);
-    let baked = async {
-        lnd.revoke(&admin, INVOICE_ROOT_KEY_ID).await?;
-        lnd.bake(
-            &admin,
-            &INVOICE_OPS.map(|(entity, action)| Op { entity: entity.into(), action: action.into() }),
-            INVOICE_ROOT_KEY_ID,
-        )
-        .await
-    };
-    let macaroon = match saga.call(Provider::Lnd, baked).await {
+    let ops = INVOICE_OPS.map(|(entity, action)| Op { entity: entity.into(), action: action.into() });
+    let macaroon = match saga.call(Provider::Lnd, lnd.bake(&admin, &ops, invoice_root_key_id(setup))).await {
         // A node that was restarted under us waits for its password.
         Err(SetupError::Upstream(error)) if error.code == code::LND_WALLET_LOCKED => {
             return unlock(run, &lnd, setup).await;
         }
         other => other?,
     };
-    if macaroon.judge() != Verdict::Narrow {
+    // One that was withdrawn, or is another node's, is found out before BTCPay is given it.
+    let good = match saga.call(Provider::Lnd, lnd.info(&macaroon)).await {
+        Err(SetupError::Upstream(error)) if error.code == code::LND_MACAROON_REFUSED => false,
+        other => Some(other?.pubkey.to_string()) == setup.node_pubkey,
+    };
+    if !good || macaroon.judge() != Verdict::Narrow {
         return Err(UpstreamError::mistaken_answer(Provider::Lnd).into());
     }
     let made = Made { macaroon: Some(macaroon), ..Made::default() };

@@ -9,6 +9,10 @@
 //! - [`Upstream::until`] (and `until` of each provider) sets a deadline that no try and no wait outlasts.
 //! - An API key that is refused is fetched afresh, and the call made once more if it had been rotated.
 //! - [`UpstreamError::counts_against_provider`] is what a circuit breaker counts.
+//! - What creates goes over a fresh connection, so that a connection found dead never makes it ambiguous; and one that
+//!   takes half the time of a try to open is given up, because then nothing was sent.
+//! - A refusal that time may lift but the next second will not (a wallet that is locked, a certificate that is not the
+//!   pinned one) is [`Failure::Retry`] at once, without further tries.
 
 mod base;
 mod call;

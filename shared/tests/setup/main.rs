@@ -5,4 +5,6 @@
 mod check;
 mod faults;
 mod happy;
+mod killed;
 mod scene;
+mod strangers;

@@ -8,30 +8,29 @@ use testing::Result;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use crate::ground::{Ground, RETRY, admin, verdict};
+use crate::ground::{Ground, RETRY, admin, overlay, verdict};
 use crate::server::{Reply, Server};
 
 const STORE: &str = "9CiNzKoANXxmk5ayZngSXrHTiVvvgCrwrpFQd4m2K776";
 const ORDER: Uuid = Uuid::from_u128(0x019b_a2a0_b600_7000_8000_0000_0000_0001);
 
-fn store() -> StoreId {
-    STORE.parse().unwrap()
+fn store() -> Result<StoreId> {
+    Ok(STORE.parse()?)
 }
 
 fn new_invoice() -> NewInvoice<'static> {
     NewInvoice { order_id: ORDER, amount_msat: 50_000_000, description: "Coffee", expiry_minutes: 15 }
 }
 
-fn invoice(changed: Value) -> Value {
-    let mut invoice = json!({
+fn invoice(changed: &Value) -> Value {
+    let invoice = json!({
         "id": "HWPxHrkuFvwXgUpcN8DeCN", "storeId": STORE, "amount": "0.00050000", "paidAmount": "0",
         "currency": "BTC", "type": "Standard", "checkoutLink": "https://pay.example/i/H", "createdTime": 1_767_960_000,
         "expirationTime": 1_767_960_900, "monitoringExpiration": 1_768_046_400, "status": "New",
         "additionalStatus": "None", "availableStatusesForManualMarking": ["Settled", "Invalid"], "archived": false,
         "metadata": {"orderId": ORDER, "itemDesc": "Coffee"}, "receipt": {}
     });
-    invoice.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
-    invoice
+    overlay(invoice, changed)
 }
 
 /// Makes one call and returns what it came to, and the request.
@@ -82,6 +81,7 @@ async fn an_id_that_could_not_be_one_is_no_answer() -> Result<()> {
 
 #[tokio::test]
 async fn a_store_that_is_not_there_is_deleted() -> Result<()> {
+    let store = store()?;
     let ground = Ground::new().await?;
     let gone = Reply::json(404, r#"{"code":"store-not-found","message":"The store was not found"}"#);
     // What BTCPay really says of a store that was deleted.
@@ -93,20 +93,21 @@ async fn a_store_that_is_not_there_is_deleted() -> Result<()> {
         vec![denied.clone(), Reply::json(200, r#"[{"id":"another","name":"","website":null}]"#)],
     ] {
         let server = Server::start(replies).await?;
-        ground.btcpay(&server.url).await?.delete_store(&store()).await?;
+        ground.btcpay(&server.url).await?.delete_store(&store).await?;
         assert_eq!(server.lines()[0], format!("DELETE /api/v1/stores/{STORE}"));
     }
 
     // and one that is, under a key that may not, is not
     let there = Reply::json(200, &format!(r#"[{{"id":"{STORE}","name":"","website":null}}]"#));
     let server = Server::start([denied, there]).await?;
-    let outcome = ground.btcpay(&server.url).await?.delete_store(&store()).await;
+    let outcome = ground.btcpay(&server.url).await?.delete_store(&store).await;
     assert_eq!(verdict(outcome), (code::BTCPAY_KEY_REFUSED, Failure::Final));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_node_is_connected_by_its_narrow_macaroon_and_its_thumbprint() -> Result<()> {
+    let store = store()?;
     let hex = admin().to_hex();
     for (url, certificate_sha256, expected) in [
         (
@@ -132,7 +133,7 @@ async fn a_node_is_connected_by_its_narrow_macaroon_and_its_thumbprint() -> Resu
         let answer = json!({"enabled": true, "paymentMethodId": "BTC-LN", "config": null});
         let (done, heard) = call(&answer, async |btcpay| {
             let node = LightningNode { url, macaroon: &admin(), certificate_sha256 };
-            btcpay.connect_lightning(&store(), &node).await
+            btcpay.connect_lightning(&store, &node).await
         })
         .await?;
         done?;
@@ -144,6 +145,7 @@ async fn a_node_is_connected_by_its_narrow_macaroon_and_its_thumbprint() -> Resu
 
 #[tokio::test]
 async fn a_url_that_would_say_more_than_where_the_node_is_is_refused() -> Result<()> {
+    let store = store()?;
     let ground = Ground::new().await?;
     let server = Server::start([Reply::json(200, "{}")]).await?;
     let btcpay = ground.btcpay(&server.url).await?;
@@ -151,7 +153,7 @@ async fn a_url_that_would_say_more_than_where_the_node_is_is_refused() -> Result
         ["https://n.example/;macaroon=00", "https://u:p@n.example", "n.example", "unix:///lnd.sock", ""]
     {
         let node = LightningNode { url, macaroon: &admin(), certificate_sha256: None };
-        let outcome = btcpay.connect_lightning(&store(), &node).await;
+        let outcome = btcpay.connect_lightning(&store, &node).await;
         assert_eq!(verdict(outcome), (code::BTCPAY_REJECTED, Failure::Final), "{url}");
     }
     assert_eq!(server.heard().len(), 0);
@@ -160,10 +162,11 @@ async fn a_url_that_would_say_more_than_where_the_node_is_is_refused() -> Result
 
 #[tokio::test]
 async fn a_payment_method_that_stays_off_is_not_connected() -> Result<()> {
+    let store = store()?;
     let answer = json!({"enabled": false, "paymentMethodId": "BTC-LN"});
     let (outcome, _) = call(&answer, async |btcpay| {
         let node = LightningNode { url: "https://n.example", macaroon: &admin(), certificate_sha256: None };
-        btcpay.connect_lightning(&store(), &node).await
+        btcpay.connect_lightning(&store, &node).await
     })
     .await?;
     assert_eq!(verdict(outcome), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY));
@@ -172,10 +175,11 @@ async fn a_payment_method_that_stays_off_is_not_connected() -> Result<()> {
 
 #[tokio::test]
 async fn a_webhook_is_registered_with_a_secret_of_ours() -> Result<()> {
+    let store = store()?;
     let answer = json!({"id": "hook1", "url": "https://us/h", "enabled": true, "secret": "theirs"});
     let secret = Secret::new("ours".to_owned());
     let (made, heard) =
-        call(&answer, async |btcpay| btcpay.create_webhook(&store(), "https://us/h", &secret).await).await?;
+        call(&answer, async |btcpay| btcpay.create_webhook(&store, "https://us/h", &secret).await).await?;
     assert_eq!(made?.id.as_str(), "hook1");
     assert_eq!(heard.line, format!("POST /api/v1/stores/{STORE}/webhooks"));
     let body = heard.json()?;
@@ -185,21 +189,22 @@ async fn a_webhook_is_registered_with_a_secret_of_ours() -> Result<()> {
         body["authorizedEvents"]["specificEvents"].as_array().unwrap().contains(&json!("InvoiceSettled"))
     );
 
-    let (listed, heard) = call(&json!([answer]), async |btcpay| btcpay.list_webhooks(&store()).await).await?;
+    let (listed, heard) = call(&json!([answer]), async |btcpay| btcpay.list_webhooks(&store).await).await?;
     assert_eq!(listed?[0].url, "https://us/h");
     assert_eq!(heard.line, format!("GET /api/v1/stores/{STORE}/webhooks"));
 
     let ground = Ground::new().await?;
     let server = Server::start([Reply::json(404, r#"{"code":"webhook-not-found","message":""}"#)]).await?;
-    ground.btcpay(&server.url).await?.delete_webhook(&store(), &"hook1".parse()?).await?;
+    ground.btcpay(&server.url).await?.delete_webhook(&store, &"hook1".parse()?).await?;
     assert_eq!(server.lines(), [format!("DELETE /api/v1/stores/{STORE}/webhooks/hook1")]);
     Ok(())
 }
 
 #[tokio::test]
 async fn an_invoice_is_asked_for_in_bitcoin_by_lightning_at_once() -> Result<()> {
+    let store = store()?;
     let (made, heard) =
-        call(&invoice(json!({})), async |btcpay| btcpay.create_invoice(&store(), &new_invoice()).await)
+        call(&invoice(&json!({})), async |btcpay| btcpay.create_invoice(&store, &new_invoice()).await)
             .await?;
     assert_eq!(made?.amount_msat, Some(50_000_000));
     assert_eq!(heard.line, format!("POST /api/v1/stores/{STORE}/invoices"));
@@ -213,11 +218,12 @@ async fn an_invoice_is_asked_for_in_bitcoin_by_lightning_at_once() -> Result<()>
 
 #[tokio::test]
 async fn an_invoice_is_found_again_by_its_order() -> Result<()> {
-    let other = invoice(json!({"id": "other", "metadata": {"orderId": "another"}}));
-    let without = invoice(json!({"id": "without", "metadata": null}));
-    let number = invoice(json!({"id": "number", "metadata": {"orderId": 5}}));
-    let answer = json!([other, invoice(json!({})), without, number]);
-    let (found, heard) = call(&answer, async |btcpay| btcpay.find_invoices(&store(), ORDER).await).await?;
+    let store = store()?;
+    let other = invoice(&json!({"id": "other", "metadata": {"orderId": "another"}}));
+    let without = invoice(&json!({"id": "without", "metadata": null}));
+    let number = invoice(&json!({"id": "number", "metadata": {"orderId": 5}}));
+    let answer = json!([other, invoice(&json!({})), without, number]);
+    let (found, heard) = call(&answer, async |btcpay| btcpay.find_invoices(&store, ORDER).await).await?;
     let ids: Vec<_> = found?.into_iter().map(|invoice| invoice.id.to_string()).collect();
     assert_eq!(ids, ["HWPxHrkuFvwXgUpcN8DeCN"]);
     assert_eq!(heard.line, format!("GET /api/v1/stores/{STORE}/invoices?orderId={ORDER}&take=50"));
@@ -226,9 +232,10 @@ async fn an_invoice_is_found_again_by_its_order() -> Result<()> {
 
 #[tokio::test]
 async fn an_invoice_is_read_as_it_stands() -> Result<()> {
+    let store = store()?;
     let id = "HWPxHrkuFvwXgUpcN8DeCN".parse()?;
-    let settled = invoice(json!({"status": "Settled", "additionalStatus": "Marked", "amount": 0.0005}));
-    let (read, heard) = call(&settled, async |btcpay| btcpay.invoice(&store(), &id).await).await?;
+    let settled = invoice(&json!({"status": "Settled", "additionalStatus": "Marked", "amount": 0.0005}));
+    let (read, heard) = call(&settled, async |btcpay| btcpay.invoice(&store, &id).await).await?;
     let read = read?;
     assert_eq!(heard.line, format!("GET /api/v1/stores/{STORE}/invoices/HWPxHrkuFvwXgUpcN8DeCN"));
     assert_eq!((read.status, read.additional_status), (InvoiceStatus::Settled, AdditionalStatus::Marked));
@@ -236,8 +243,8 @@ async fn an_invoice_is_read_as_it_stands() -> Result<()> {
     assert_eq!(read.created_at, datetime!(2026-01-09 12:00 UTC));
     assert_eq!(read.expires_at, datetime!(2026-01-09 12:15 UTC));
 
-    let strange = invoice(json!({"status": "Dreaming", "additionalStatus": "Deeply", "currency": "EUR"}));
-    let (read, _) = call(&strange, async |btcpay| btcpay.invoice(&store(), &id).await).await?;
+    let strange = invoice(&json!({"status": "Dreaming", "additionalStatus": "Deeply", "currency": "EUR"}));
+    let (read, _) = call(&strange, async |btcpay| btcpay.invoice(&store, &id).await).await?;
     let read = read?;
     assert_eq!(read.status, InvoiceStatus::Other("Dreaming".into()));
     assert_eq!(read.amount_msat, None);
@@ -246,27 +253,29 @@ async fn an_invoice_is_read_as_it_stands() -> Result<()> {
 
 #[tokio::test]
 async fn another_stores_invoice_or_another_invoice_is_no_answer() -> Result<()> {
+    let store = store()?;
     let id = "HWPxHrkuFvwXgUpcN8DeCN".parse()?;
     for changed in [json!({"storeId": "another"}), json!({"id": "another"}), json!({"createdTime": i64::MAX})]
     {
-        let (read, _) = call(&invoice(changed), async |btcpay| btcpay.invoice(&store(), &id).await).await?;
+        let (read, _) = call(&invoice(&changed), async |btcpay| btcpay.invoice(&store, &id).await).await?;
         assert_eq!(verdict(read), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY));
     }
-    let elsewhere = invoice(json!({"storeId": "another"}));
+    let elsewhere = invoice(&json!({"storeId": "another"}));
     let (made, _) =
-        call(&elsewhere, async |btcpay| btcpay.create_invoice(&store(), &new_invoice()).await).await?;
+        call(&elsewhere, async |btcpay| btcpay.create_invoice(&store, &new_invoice()).await).await?;
     assert_eq!(verdict(made), (code::BTCPAY_UNEXPECTED_ANSWER, Failure::Ambiguous));
     Ok(())
 }
 
 #[tokio::test]
 async fn what_is_to_be_paid_is_the_lightning_methods_destination() -> Result<()> {
+    let store = store()?;
     let id = "HWPxHrkuFvwXgUpcN8DeCN".parse()?;
     let lnurl = json!({"paymentMethodId": "BTC-LNURL", "destination": "lnurl1"});
     let lightning =
         json!({"paymentMethodId": "BTC-LN", "destination": "lnbcrt10n1x", "rate": "1", "payments": []});
     let (read, heard) =
-        call(&json!([lnurl, lightning]), async |btcpay| btcpay.bolt11(&store(), &id).await).await?;
+        call(&json!([lnurl, lightning]), async |btcpay| btcpay.bolt11(&store, &id).await).await?;
     assert_eq!(read?, "lnbcrt10n1x");
     assert!(heard.line.ends_with("/invoices/HWPxHrkuFvwXgUpcN8DeCN/payment-methods"));
     for answer in [
@@ -275,7 +284,7 @@ async fn what_is_to_be_paid_is_the_lightning_methods_destination() -> Result<()>
         json!([{"paymentMethodId": "BTC-LN", "destination": null}]),
         json!([{"paymentMethodId": "BTC-LN", "destination": ""}]),
     ] {
-        let (read, _) = call(&answer, async |btcpay| btcpay.bolt11(&store(), &id).await).await?;
+        let (read, _) = call(&answer, async |btcpay| btcpay.bolt11(&store, &id).await).await?;
         assert_eq!(verdict(read), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY));
     }
     Ok(())

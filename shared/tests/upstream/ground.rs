@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use sandbox::{Sandbox, SandboxOptions};
+use serde_json::Value;
 use shared::btcpay::Btcpay;
 use shared::clock::Clock;
 use shared::config::{Config, ConfigError};
@@ -123,3 +124,11 @@ pub fn verdict<T>(outcome: Result<T, UpstreamError>) -> (&'static str, Failure) 
 }
 
 pub const RETRY: Failure = Failure::Retry { after: None };
+
+/// An object with some members replaced.
+pub fn overlay(mut object: Value, members: &Value) -> Value {
+    for (name, value) in members.as_object().into_iter().flatten() {
+        object[name.as_str()] = value.clone();
+    }
+    object
+}

@@ -13,8 +13,8 @@ use crate::server::{Reply, Server};
 
 const PUBKEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 
-fn seed() -> Seed {
-    Seed::new(vec!["abandon".to_owned(); 24]).unwrap()
+fn seed() -> Result<Seed> {
+    Ok(Seed::new(vec!["abandon".to_owned(); 24])?)
 }
 
 async fn answering(answer: &Value) -> Result<Server> {
@@ -57,16 +57,17 @@ async fn a_seed_has_24_words() -> Result<()> {
 }
 
 #[test]
-fn a_seed_is_written_and_read_back() {
-    let text = seed().to_text();
-    assert_eq!(Seed::from_text(text.expose()).unwrap().words(), seed().words());
+fn a_seed_is_written_and_read_back() -> Result<()> {
+    let seed = seed()?;
+    assert_eq!(Seed::from_text(seed.to_text().expose())?.words(), seed.words());
     assert!(Seed::from_text("abandon").is_err());
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_wallet_is_made_of_our_three_secrets_and_of_nothing_else() -> Result<()> {
     let server = answering(&json!({"admin_macaroon": "AgEDbG5k"})).await?;
-    let (seed, password) = (seed(), Secret::new("correct horse".to_owned()));
+    let (seed, password) = (seed()?, Secret::new("correct horse".to_owned()));
     let keys = WalletKeys { seed: &seed, password: &password, root_key: &Secret::new([7; 32]) };
     lnd(&server.url)?.init_wallet(&keys).await?;
     let heard = server.heard().remove(0);
@@ -145,7 +146,12 @@ async fn a_macaroon_is_baked_for_what_was_asked_and_nothing_wider() -> Result<()
 }
 
 #[tokio::test]
-async fn a_root_key_is_revoked_whether_it_is_there_or_not() -> Result<()> {
+async fn root_keys_are_listed_and_revoked_whether_they_are_there_or_not() -> Result<()> {
+    let server = answering(&json!({"root_key_ids": ["0", "7001", "18446744073709551615"]})).await?;
+    assert_eq!(lnd(&server.url)?.root_key_ids(&admin()).await?, [0, 7001, u64::MAX]);
+    assert_eq!(server.lines(), ["GET /v1/macaroon/ids"]);
+    let server = answering(&json!({"root_key_ids": ["-1"]})).await?;
+    assert_eq!(verdict(lnd(&server.url)?.root_key_ids(&admin()).await), (code::LND_UNEXPECTED_ANSWER, RETRY));
     for deleted in [true, false] {
         let server = answering(&json!({"deleted": deleted})).await?;
         lnd(&server.url)?.revoke(&admin(), 7001).await?;

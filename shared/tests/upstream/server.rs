@@ -26,11 +26,11 @@ impl Reply {
     }
 
     pub fn with(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
-        let mut head = format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n", body.len());
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        Self::Keep(format!("{head}\r\n{body}").into_bytes())
+        let headers =
+            headers.iter().flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect::<String>();
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+        Self::Keep(answer.into_bytes())
     }
 
     /// Promises more than it sends.

@@ -54,18 +54,18 @@ async fn server(
     let provider = Arc::new(aws_lc_rs::default_provider());
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
     let key = provider.key_provider.load_private_key(key)?;
-    let shows = Shows(Arc::new(ServerKey::new(vec![shown.clone()], key)));
+    let resolver = Shows(Arc::new(ServerKey::new(vec![shown.clone()], key)));
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(shows));
+        .with_cert_resolver(Arc::new(resolver));
     Server::start_tls(TlsAcceptor::from(Arc::new(config)), [Reply::json(200, STATE)]).await
 }
 
-fn pinned(server: &Server, pins: Pins) -> Result<Lnd> {
+fn pinned(server: &Server, pins: &Pins) -> Result<Lnd> {
     // Not in the clear, whatever happens.
     let upstream = upstream_with(&[("ALLOW_HTTP_PROVIDERS", "false")]);
-    Lnd::at(&upstream, &server.url, &pins).context("not a URL")
+    Lnd::at(&upstream, &server.url, pins).context("not a URL")
 }
 
 fn pin(certificate: &CertificateDer<'_>) -> [u8; 32] {
@@ -79,7 +79,7 @@ async fn the_pinned_certificate_is_believed_although_it_signs_itself_and_calls_i
         let own = lnds_own()?;
         let server = server(own.cert.der(), &own.signing_key, version).await?;
         let pins = [[1; 32], pin(own.cert.der())].into_iter().collect();
-        assert_eq!(pinned(&server, pins)?.state().await?, WalletState::ServerActive, "{version:?}");
+        assert_eq!(pinned(&server, &pins)?.state().await?, WalletState::ServerActive, "{version:?}");
     }
     Ok(())
 }
@@ -89,7 +89,7 @@ async fn another_certificate_is_refused() -> Result<()> {
     for version in VERSIONS {
         let (own, other) = (lnds_own()?, lnds_own()?);
         let server = server(own.cert.der(), &own.signing_key, version).await?;
-        let outcome = pinned(&server, Pins(vec![pin(other.cert.der())]))?.state().await;
+        let outcome = pinned(&server, &Pins(vec![pin(other.cert.der())]))?.state().await;
         assert_eq!(verdict(outcome), (code::LND_CERTIFICATE_REFUSED, RETRY), "{version:?}");
         assert_eq!(server.heard().len(), 0);
     }
@@ -101,7 +101,7 @@ async fn a_copy_of_the_pinned_certificate_is_worth_nothing_without_its_key() -> 
     for version in VERSIONS {
         let (own, thief) = (lnds_own()?, lnds_own()?);
         let server = server(own.cert.der(), &thief.signing_key, version).await?;
-        let error = pinned(&server, Pins(vec![pin(own.cert.der())]))?.state().await.unwrap_err();
+        let error = pinned(&server, &Pins(vec![pin(own.cert.der())]))?.state().await.unwrap_err();
         assert_eq!(
             (error.code, error.failure),
             (code::LND_CERTIFICATE_REFUSED, RETRY),
@@ -116,7 +116,7 @@ async fn a_copy_of_the_pinned_certificate_is_worth_nothing_without_its_key() -> 
 async fn the_public_roots_vouch_for_nobody_who_signs_himself() -> Result<()> {
     let own = lnds_own()?;
     let server = server(own.cert.der(), &own.signing_key, &TLS13).await?;
-    let outcome = pinned(&server, Pins::public())?.state().await;
+    let outcome = pinned(&server, &Pins::public())?.state().await;
     assert_eq!(verdict(outcome), (code::LND_CERTIFICATE_REFUSED, RETRY));
     Ok(())
 }

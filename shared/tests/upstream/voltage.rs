@@ -7,24 +7,23 @@ use shared::voltage::{NodeStatus, VoltageNodeId};
 use testing::Result;
 use time::macros::datetime;
 
-use crate::ground::{Ground, RETRY, verdict};
+use crate::ground::{Ground, RETRY, overlay, verdict};
 use crate::server::{Reply, Server};
 
 const NODE: &str = "555c5108-7438-488d-b227-5f80baf8a23aN";
 
-fn id() -> VoltageNodeId {
-    NODE.parse().unwrap()
+fn id() -> Result<VoltageNodeId> {
+    Ok(NODE.parse()?)
 }
 
-fn node(changed: Value) -> Value {
-    let mut node = json!({
+fn node(changed: &Value) -> Value {
+    let node = json!({
         "node_name": "satchel-t-x", "status": "waiting_init", "node_id": NODE, "expires": "never",
         "created": "2026-01-09T11:59:55Z", "type": "standard", "purchased_type": "trial", "purchase_status": "active",
         "lnd_version": "v0.20.3-beta", "update_available": false, "api_endpoint": "satchel-t-x.t.voltageapp.io",
         "network": "testnet", "command_history": [], "settings": {"grpc": true}
     });
-    node.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
-    node
+    overlay(node, changed)
 }
 
 async fn answering(status: u16, body: &str) -> Result<(Ground, Server)> {
@@ -33,6 +32,7 @@ async fn answering(status: u16, body: &str) -> Result<(Ground, Server)> {
 
 #[tokio::test]
 async fn a_node_is_ordered_as_configured_and_talks_only_to_us() -> Result<()> {
+    let id = id()?;
     let made =
         json!({"node_id": NODE, "owner_id": "2936b2c7-8980-442c-b037-4845ee6e84f1U", "network": "mainnet"});
     let (ground, server) = answering(200, &made.to_string()).await?;
@@ -41,7 +41,7 @@ async fn a_node_is_ordered_as_configured_and_talks_only_to_us() -> Result<()> {
         .with("VOLTAGE_NODE_TYPE", "lite")
         .with("VOLTAGE_PURCHASED_TYPE", "ondemand")
         .with("EGRESS_ADDRESSES", "192.0.2.1, 2001:db8::1");
-    assert_eq!(ground.voltage(&server.url).await?.create_node("satchel-t-x").await?, id());
+    assert_eq!(ground.voltage(&server.url).await?.create_node("satchel-t-x").await?, id);
     let heard = server.heard().remove(0);
     assert_eq!(heard.line, "POST /node/create");
     let body = heard.json()?;
@@ -67,12 +67,13 @@ async fn unconfigured_a_node_is_a_trial_on_testnet() -> Result<()> {
 
 #[tokio::test]
 async fn nodes_are_listed_without_the_deleted_ones() -> Result<()> {
-    let list = json!({"nodes": [node(json!({})), node(json!({"node_id": "gone", "status": "deleted"}))]});
+    let id = id()?;
+    let list = json!({"nodes": [node(&json!({})), node(&json!({"node_id": "gone", "status": "deleted"}))]});
     let (ground, server) = answering(200, &list.to_string()).await?;
     let nodes = ground.voltage(&server.url).await?.list_nodes().await?;
     assert_eq!(server.lines(), ["GET /node"]);
     assert_eq!(nodes.len(), 1);
-    assert_eq!((&nodes[0].id, nodes[0].name.as_str()), (&id(), "satchel-t-x"));
+    assert_eq!((&nodes[0].id, nodes[0].name.as_str()), (&id, "satchel-t-x"));
     assert_eq!(nodes[0].created, Some(datetime!(2026-01-09 11:59:55 UTC)));
     assert_eq!(nodes[0].api_endpoint.as_deref(), Some("satchel-t-x.t.voltageapp.io"));
 
@@ -83,6 +84,7 @@ async fn nodes_are_listed_without_the_deleted_ones() -> Result<()> {
 
 #[tokio::test]
 async fn a_node_is_read_in_every_status() -> Result<()> {
+    let id = id()?;
     for (status, expected) in [
         ("provisioning", NodeStatus::Provisioning),
         ("starting", NodeStatus::Starting),
@@ -95,8 +97,8 @@ async fn a_node_is_read_in_every_status() -> Result<()> {
         ("dreaming", NodeStatus::Other("dreaming".into())),
     ] {
         let early = json!({"status": status, "api_endpoint": "", "created": "yesterday"});
-        let (ground, server) = answering(200, &node(early).to_string()).await?;
-        let node = ground.voltage(&server.url).await?.node(&id()).await?;
+        let (ground, server) = answering(200, &node(&early).to_string()).await?;
+        let node = ground.voltage(&server.url).await?.node(&id).await?;
         assert_eq!((node.status, node.api_endpoint, node.created), (expected, None, None));
         let heard = server.heard().remove(0);
         assert_eq!((heard.line.as_str(), heard.json()?), ("POST /node", json!({"node_id": NODE})));
@@ -107,13 +109,14 @@ async fn a_node_is_read_in_every_status() -> Result<()> {
 /// A wallet's seed and password go to the host Voltage names.
 #[tokio::test]
 async fn a_host_that_is_more_than_a_name_is_no_answer() -> Result<()> {
+    let id = id()?;
     let long = "a.".repeat(127);
     for host in
         ["evil.example/x", "a@evil.example", "evil.example:1", "a..b", "-a.b", "a b", "a?b", "[::1]", &long]
     {
-        let answer = node(json!({"api_endpoint": host}));
+        let answer = node(&json!({"api_endpoint": host}));
         let (ground, server) = answering(200, &answer.to_string()).await?;
-        let outcome = ground.voltage(&server.url).await?.node(&id()).await;
+        let outcome = ground.voltage(&server.url).await?.node(&id).await;
         assert_eq!(verdict(outcome), (code::VOLTAGE_UNEXPECTED_ANSWER, RETRY), "{host}");
     }
     Ok(())
@@ -121,8 +124,9 @@ async fn a_host_that_is_more_than_a_name_is_no_answer() -> Result<()> {
 
 #[tokio::test]
 async fn an_answer_about_another_node_or_under_an_impossible_id_is_none() -> Result<()> {
-    let (ground, server) = answering(200, &node(json!({"node_id": "another"})).to_string()).await?;
-    let outcome = ground.voltage(&server.url).await?.node(&id()).await;
+    let id = id()?;
+    let (ground, server) = answering(200, &node(&json!({"node_id": "another"})).to_string()).await?;
+    let outcome = ground.voltage(&server.url).await?.node(&id).await;
     assert_eq!(verdict(outcome), (code::VOLTAGE_UNEXPECTED_ANSWER, RETRY));
     for bad in [json!(""), json!("a/b"), json!("a".repeat(65)), json!(7), Value::Null] {
         let (ground, server) = answering(200, &json!({"node_id": bad}).to_string()).await?;
@@ -156,20 +160,21 @@ async fn refusals_are_told_apart_though_all_of_them_are_400() -> Result<()> {
 
 #[tokio::test]
 async fn a_node_that_is_not_in_the_list_is_deleted() -> Result<()> {
+    let id = id()?;
     let ground = Ground::new().await?;
-    let deleted = Reply::json(200, &node(json!({"status": "deleted"})).to_string());
+    let deleted = Reply::json(200, &node(&json!({"status": "deleted"})).to_string());
     let unknown = Reply::json(400, r#"{"message":"node_id is not valid"}"#);
     let odd = Reply::json(400, r#"{"message":"something went wrong"}"#);
     let without = Reply::json(200, r#"{"nodes":[]}"#);
     for replies in [vec![deleted], vec![unknown.clone(), without.clone()], vec![odd, without]] {
         let server = Server::start(replies).await?;
-        ground.voltage(&server.url).await?.delete_node(&id()).await?;
+        ground.voltage(&server.url).await?.delete_node(&id).await?;
         assert_eq!(server.lines()[0], "POST /node/delete");
     }
 
-    let with = Reply::json(200, &json!({"nodes": [node(json!({}))]}).to_string());
+    let with = Reply::json(200, &json!({"nodes": [node(&json!({}))]}).to_string());
     let server = Server::start([unknown, with]).await?;
-    let outcome = ground.voltage(&server.url).await?.delete_node(&id()).await;
+    let outcome = ground.voltage(&server.url).await?.delete_node(&id).await;
     assert_eq!(verdict(outcome), (code::VOLTAGE_NOT_FOUND, Failure::Final));
     Ok(())
 }
@@ -180,21 +185,22 @@ const CHAIN: &str = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE----
 
 #[tokio::test]
 async fn a_certificate_is_known_by_the_hash_of_the_first_of_its_chain() -> Result<()> {
+    let id = id()?;
     let answer = json!({"node_id": NODE, "tls_cert": data_encoding::BASE64.encode(CHAIN.as_bytes())});
     let (ground, server) = answering(200, &answer.to_string()).await?;
     let voltage = ground.voltage(&server.url).await?;
-    assert_eq!(voltage.certificate(&id()).await?, sha256(&[1, 2, 3]));
+    assert_eq!(voltage.certificate(&id).await?, sha256(&[1, 2, 3]));
     assert_eq!(server.lines(), ["POST /node/cert"]);
 
     // by default the public roots are asked; configured, the certificate is
-    assert_eq!(voltage.pins(&id()).await?, Pins::public());
+    assert_eq!(voltage.pins(&id).await?, Pins::public());
     let ground = ground.with("VOLTAGE_NODE_CERTIFICATE", "pinned");
-    let pins = ground.voltage(&server.url).await?.pins(&id()).await?;
+    let pins = ground.voltage(&server.url).await?.pins(&id).await?;
     assert_eq!(pins, Pins(vec![sha256(&[1, 2, 3])]));
 
     for bad in ["", "!", "AQID", &data_encoding::BASE64.encode(b"-----BEGIN CERTIFICATE-----\n!\n")] {
         let (ground, server) = answering(200, &json!({"tls_cert": bad}).to_string()).await?;
-        let outcome = ground.voltage(&server.url).await?.certificate(&id()).await;
+        let outcome = ground.voltage(&server.url).await?.certificate(&id).await;
         assert_eq!(verdict(outcome), (code::VOLTAGE_UNEXPECTED_ANSWER, RETRY), "{bad}");
     }
     Ok(())

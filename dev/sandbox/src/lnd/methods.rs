@@ -24,11 +24,12 @@ const ENTITIES: [&str; 10] =
 const ACTIONS: [&str; 3] = ["read", "write", "generate"];
 
 /// Methods a `uri` permission may name: those played here, and those Satchel's macaroons are baked for.
-const URIS: [&str; 9] = [
+const URIS: [&str; 10] = [
     "/lnrpc.Lightning/GetInfo",
     "/lnrpc.Lightning/SignMessage",
     "/lnrpc.Lightning/VerifyMessage",
     "/lnrpc.Lightning/BakeMacaroon",
+    "/lnrpc.Lightning/ListMacaroonIDs",
     "/lnrpc.Lightning/DeleteMacaroonID",
     "/lnrpc.Lightning/AddInvoice",
     "/lnrpc.Lightning/LookupInvoice",
@@ -74,6 +75,10 @@ pub(crate) fn answer(
             let baked = node.bake(ops, root_key_id, seed).unwrap_or_default();
             counts.created(Service::Lnd, "macaroon");
             json!({"macaroon": HEXLOWER.encode(&baked)})
+        }
+        Rpc::ListMacaroonIds => {
+            let ids: Vec<String> = node.root_key_ids().map(|id| id.to_string()).collect();
+            json!({"root_key_ids": ids})
         }
         Rpc::DeleteMacaroonId(id) => delete_macaroon_id(node, id)?,
         Rpc::AddInvoice => invoice_methods::add(node, counts, seed, body)?,

@@ -10,7 +10,7 @@
 //!
 //! What is played: `GET /v1/state`, `GET /v1/genseed`, `POST /v1/initwallet`, `POST /v1/unlockwallet`,
 //! `GET /v1/getinfo`, `POST /v1/signmessage`, `POST /v1/verifymessage`, `POST /v1/macaroon` (bake),
-//! `DELETE /v1/macaroon/{root_key_id}`, `POST` and `GET /v1/invoices`, `GET /v1/invoice/{r_hash}` and
+//! `GET /v1/macaroon/ids`, `DELETE /v1/macaroon/{root_key_id}`, `POST` and `GET /v1/invoices`, `GET /v1/invoice/{r_hash}` and
 //! `POST /v2/invoices/cancel`, with LND's header rules, JSON and error bodies. Nobody pays by themselves: an invoice
 //! is settled by a handle.
 

@@ -12,6 +12,7 @@ pub(crate) const CANCEL_INVOICE: Need = need("invoices", "write", "/invoicesrpc.
 const SIGN_MESSAGE: Need = need("message", "write", "/lnrpc.Lightning/SignMessage");
 const VERIFY_MESSAGE: Need = need("message", "read", "/lnrpc.Lightning/VerifyMessage");
 const BAKE_MACAROON: Need = need("macaroon", "generate", "/lnrpc.Lightning/BakeMacaroon");
+const LIST_MACAROON_IDS: Need = need("macaroon", "read", "/lnrpc.Lightning/ListMacaroonIDs");
 const DELETE_MACAROON_ID: Need = need("macaroon", "write", "/lnrpc.Lightning/DeleteMacaroonID");
 
 const fn need(entity: &'static str, action: &'static str, uri: &'static str) -> Need {
@@ -29,6 +30,7 @@ pub(crate) enum Rpc<'a> {
     SignMessage,
     VerifyMessage,
     BakeMacaroon,
+    ListMacaroonIds,
     DeleteMacaroonId(&'a str),
     AddInvoice,
     ListInvoices,
@@ -51,6 +53,7 @@ impl<'a> Rpc<'a> {
             "/v1/signmessage" => (Method::POST, Self::SignMessage),
             "/v1/verifymessage" => (Method::POST, Self::VerifyMessage),
             "/v1/macaroon" => (Method::POST, Self::BakeMacaroon),
+            "/v1/macaroon/ids" => (Method::GET, Self::ListMacaroonIds),
             "/v1/invoices" if *method == Method::POST => (Method::POST, Self::AddInvoice),
             "/v1/invoices" => (Method::GET, Self::ListInvoices),
             "/v2/invoices/cancel" => (Method::POST, Self::CancelInvoice),
@@ -81,6 +84,7 @@ impl<'a> Rpc<'a> {
             Self::SignMessage => Some(SIGN_MESSAGE),
             Self::VerifyMessage => Some(VERIFY_MESSAGE),
             Self::BakeMacaroon => Some(BAKE_MACAROON),
+            Self::ListMacaroonIds => Some(LIST_MACAROON_IDS),
             Self::DeleteMacaroonId(_) => Some(DELETE_MACAROON_ID),
             Self::AddInvoice => Some(ADD_INVOICE),
             Self::ListInvoices => Some(LIST_INVOICES),

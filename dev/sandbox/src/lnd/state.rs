@@ -148,6 +148,10 @@ impl StoredNode {
         public_key(&self.secret_key)
     }
 
+    pub(crate) fn root_key_ids(&self) -> impl Iterator<Item = u64> {
+        self.root_keys.keys().copied()
+    }
+
     pub(crate) fn root_key(&self, id: u64) -> Option<&[u8; 32]> {
         self.root_keys.get(&id)
     }

@@ -51,6 +51,7 @@ async fn register(world: &World, user: &SignedIn, pubkey: &str, endpoint: &str) 
         pubkey,
         endpoint: &NodeEndpoint::parse(endpoint, Transport::HttpsOnly)?,
         macaroon_sealed: Some(SEALED.to_vec()),
+        certificate_sha256: None,
     };
     let registered = node::register(&world.db.admin().await?, &registration, world.now()).await;
     registered.map_err(|error| anyhow::anyhow!("{:?}", ApiError::from(error)))
@@ -99,14 +100,29 @@ async fn the_owner_sees_these_fields_and_no_others() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_node_that_moved_has_no_endpoint_and_no_macaroon() -> Result<()> {
+async fn a_certificate_of_the_nodes_own_is_shown_by_its_digest() -> Result<()> {
     let world = World::start().await?;
     let user = owner(&world).await?;
+    let digest = "ab".repeat(32);
+    let sql = format!("UPDATE nodes SET tls_cert_sha256 = '\\x{digest}'");
+    world.db.admin().await?.batch_execute(&sql).await?;
+    let answer = read(&wire(&world).await?, &user, DID).await?;
+    assert_eq!(answer.text("/tls_cert_sha256")?, digest);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_moved_has_no_endpoint_no_certificate_and_no_macaroon() -> Result<()> {
+    let world = World::start().await?;
+    let user = owner(&world).await?;
+    let admin = world.db.admin().await?;
+    admin.batch_execute("UPDATE nodes SET tls_cert_sha256 = decode(repeat('ab', 32), 'hex')").await?;
     let moved = node::rebind(&world.db.admin().await?, user.user_id, KEY_2.parse()?, world.now()).await;
     assert!(moved.is_ok(), "{moved:?}");
     let answer = read(&wire(&world).await?, &user, DID).await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.text("/lightning_pubkey")?, KEY_2);
+    assert!(answer.text("/tls_cert_sha256").is_err(), "{answer:?}");
     assert_eq!((&answer.body["caddy_endpoint"], &answer.body["has_macaroon"]), (&json!(null), &json!(false)));
     Ok(())
 }

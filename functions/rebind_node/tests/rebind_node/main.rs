@@ -73,8 +73,10 @@ impl Move {
         let (old, new) = (node_of(world, "old", 1)?, node_of(world, "new", 2)?);
         let user = world.sign_in(DID, &old.pubkey).await?;
         let register = format!(
-            "INSERT INTO nodes (user_id, did, node_id, pubkey, endpoint, macaroon_sealed, created_at, updated_at)
-             VALUES ('{}', '{DID}', 'node12', '{}', 'https://a.example', 'sealed', now(), now())",
+            "INSERT INTO nodes (user_id, did, node_id, pubkey, endpoint, macaroon_sealed, tls_cert_sha256, created_at,
+                                updated_at)
+             VALUES ('{}', '{DID}', 'node12', '{}', 'https://a.example', 'sealed', decode(repeat('ab', 32), 'hex'),
+                     now(), now())",
             user.user_id, old.pubkey
         );
         world.db.admin().await?.batch_execute(&register).await?;
@@ -168,7 +170,7 @@ async fn signed_by_both_keys_the_account_moves() -> Result<()> {
     assert_eq!(rows(&world, &standing).await?, 1);
     assert_eq!(rows(&world, "sessions WHERE revoked_at IS NOT NULL").await?, 3);
     let moved = format!(
-        "nodes WHERE pubkey = '{}' AND endpoint IS NULL AND macaroon_sealed IS NULL",
+        "nodes WHERE pubkey = '{}' AND num_nonnulls(endpoint, macaroon_sealed, tls_cert_sha256) = 0",
         moving.new.pubkey
     );
     assert_eq!(rows(&world, &moved).await?, 1);

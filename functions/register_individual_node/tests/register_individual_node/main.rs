@@ -1,5 +1,6 @@
 //! `POST /v1/nodes`
 
+mod certificate;
 mod idempotency;
 mod macaroon;
 mod owner;

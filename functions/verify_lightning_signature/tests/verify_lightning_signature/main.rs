@@ -9,6 +9,7 @@ mod runtime;
 mod signature;
 mod step_up;
 mod tokens;
+mod wish;
 
 use std::time::Duration;
 

@@ -56,6 +56,7 @@ async fn the_binary_names_every_missing_variable_at_once() -> Result<()> {
         "SIGNING_SECRET is missing",
         "SEALING_SECRET is missing",
         "AUDIT_SECRET is missing",
+        "LIGHTNING_ADDRESS_DOMAIN is missing",
     ];
     binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &[]), &missing, &[]).await
 }
@@ -87,6 +88,8 @@ async fn the_binary_names_every_weak_secret_at_once_and_quotes_none() -> Result<
         ("SESSION_IDLE_DAYS", "0"),
         ("SESSION_ABSOLUTE_DAYS", "366"),
         ("RATE_LIMIT_SIGN_IN_PER_DID", "1.5"),
+        ("LIGHTNING_ADDRESS_DOMAIN", "pay.example.com"),
+        ("SETUP_ENABLED", "canary"),
     ];
     let problems = [
         "ISSUER_URL is not an https URL",
@@ -99,6 +102,7 @@ async fn the_binary_names_every_weak_secret_at_once_and_quotes_none() -> Result<
         "SESSION_IDLE_DAYS is not a number from 1 to 365",
         "SESSION_ABSOLUTE_DAYS is not a number from 1 to 365",
         "RATE_LIMIT_SIGN_IN_PER_DID is not a number from 1 to 1000000",
+        "SETUP_ENABLED is none of true, false",
     ];
     let environment = binary::bare_environment(&world, &weak);
     binary::refuses_to_start(BINARY, &environment, &problems, &["canary", &one_byte]).await

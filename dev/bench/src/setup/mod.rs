@@ -1,0 +1,192 @@
+//! The run of `cargo xtask bench setup`, and its order.
+//!
+//! - `ground`    databases, the sandbox on its own thread, sagas wired as their functions wire them
+//! - `commits`   one setup alone: what it costs
+//! - `rate`      several at once, beside `pgbench`
+//! - `resumer`   a queue of due setups beside many that wait or are finished (`rows`)
+//! - `rotation`  sealed values moved to a newer key, alone and beside requests
+//! - `report`    the tables and the verdicts
+
+mod commits;
+mod ground;
+mod rate;
+mod report;
+mod resumer;
+mod rotation;
+mod rows;
+
+use crate::{document, machine, world};
+use anyhow::Result;
+use ground::Ground;
+use report::{QueueRow, RateRow, Report, RotationRow};
+use resumer::Queue;
+use rotation::Vault;
+use std::time::Duration;
+use testing::postgres::{Durability, Server, StartOptions};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Small counts: whether it runs, not how fast
+    #[arg(long)]
+    quick: bool,
+    /// Put the numbers into docs/measurements.md
+    #[arg(long)]
+    record: bool,
+    /// Only this part of it, such as `rate`, for somebody who works on it
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Commits,
+    Rate,
+    Resumer,
+    Rotation,
+}
+
+/// How often, how many, and how long.
+struct Counts {
+    setups: u64,
+    clients: &'static [u64],
+    rate: Duration,
+    rate_rounds: usize,
+    waiting: &'static [u64],
+    finished: u64,
+    due: u64,
+    queue_rounds: usize,
+    sealed: u64,
+    rotation_rounds: usize,
+}
+
+impl Counts {
+    const FULL: Self = Self {
+        setups: 500,
+        clients: &[8, 16, 32],
+        rate: Duration::from_secs(10),
+        rate_rounds: 3,
+        waiting: &[1_000, 10_000, 100_000],
+        finished: 100_000,
+        due: 200,
+        queue_rounds: 3,
+        sealed: 100_000,
+        rotation_rounds: 2,
+    };
+    const QUICK: Self = Self {
+        setups: 100,
+        clients: &[8, 16, 32],
+        rate: Duration::from_secs(4),
+        rate_rounds: 1,
+        waiting: &[1_000, 10_000],
+        finished: 20_000,
+        due: 50,
+        queue_rounds: 2,
+        sealed: 5_000,
+        rotation_rounds: 1,
+    };
+}
+
+pub async fn run(options: &Options) -> Result<()> {
+    let counts = if options.quick { Counts::QUICK } else { Counts::FULL };
+    say("starting Postgres (fsync on) and the sandbox");
+    let started = StartOptions { durability: Durability::Real, ..StartOptions::for_tests("bench") };
+    let server = tokio::task::spawn_blocking(|| Server::start(started)).await??;
+    let mut report = Report::default();
+    let wanted = |part| options.only.is_none_or(|only| only == part);
+    if wanted(Part::Commits) || wanted(Part::Rate) {
+        let ground = Ground::on(&server).await?;
+        let postmaster = world::postmaster(&ground.admin).await?;
+        phase("one setup at a time", &mut report).await?;
+        let one = commits::measure(&ground, postmaster, 1, counts.setups).await?;
+        report.one = Some(one);
+        if wanted(Part::Rate) {
+            rates(&ground, (&server, postmaster), &counts, &mut report).await?;
+        }
+    }
+    if wanted(Part::Resumer) {
+        queues(&server, &counts, &mut report).await?;
+    }
+    if wanted(Part::Rotation) {
+        rotations(&server, &counts, &mut report).await?;
+    }
+    let text = report.render(if options.quick { " --quick" } else { "" })?;
+    println!("{text}");
+    document::write("setup", &text, options.record && !options.quick && options.only.is_none())?;
+    server.stop()
+}
+
+/// Ours and `pgbench` in turn, so that a busy moment is both's.
+async fn rates(
+    ground: &Ground,
+    (server, postmaster): (&Server, u32),
+    counts: &Counts,
+    report: &mut Report,
+) -> Result<()> {
+    let commits = commits::REASONS.len() as u64;
+    let log_bytes = report.one.as_ref().map_or(0, |one| one.log_bytes);
+    let script = rate::prepare_pgbench(ground, commits, log_bytes / commits).await?;
+    let stride = counts.rate.as_secs() * 100 + 50;
+    let mut first = 1_000_000;
+    for clients in counts.clients {
+        phase(&format!("{clients} setups at once"), report).await?;
+        let mut row = RateRow { clients: *clients, ..RateRow::default() };
+        for _ in 0..counts.rate_rounds {
+            ground.empty().await?;
+            row.ours.push(rate::ours(ground, postmaster, *clients, (first, stride), counts.rate).await?);
+            first += clients * stride;
+            let run = (script.as_str(), *clients);
+            row.pgbench.push(rate::pgbench(ground, (server, postmaster), run, counts.rate).await?);
+        }
+        report.rates.push(row);
+    }
+    Ok(())
+}
+
+/// Two databases in turn, one with many finished setups and one with none.
+async fn queues(server: &Server, counts: &Counts, report: &mut Report) -> Result<()> {
+    say("writing down setups that are finished, and such that wait");
+    let mut without = Queue::new(Ground::on(server).await?, 0).await?;
+    let mut with = Queue::new(Ground::on(server).await?, counts.finished).await?;
+    for waiting in counts.waiting {
+        without.wait(*waiting).await?;
+        with.wait(*waiting).await?;
+        phase(&format!("the resumer, {waiting} waiting"), report).await?;
+        let row = |queue: &Queue| QueueRow::new(queue.waiting, queue.finished, counts.due);
+        let mut rows = [row(&without), row(&with)];
+        // The first of each connects.
+        without.round(counts.due).await?;
+        with.round(counts.due).await?;
+        for _ in 0..counts.queue_rounds {
+            rows[0].rounds.push(without.round(counts.due).await?);
+            rows[1].rounds.push(with.round(counts.due).await?);
+        }
+        report.queues.extend(rows);
+    }
+    Ok(())
+}
+
+async fn rotations(server: &Server, counts: &Counts, report: &mut Report) -> Result<()> {
+    say("sealing values to be moved");
+    let mut vault = Vault::new(Ground::on(server).await?, counts.sealed).await?;
+    phase("rotation", report).await?;
+    let mut row = RotationRow { rows: counts.sealed, ..RotationRow::default() };
+    for _ in 0..counts.rotation_rounds {
+        row.alone.push(vault.rotate(false).await?.0);
+        let (rate, requests) = vault.rotate(true).await?;
+        row.beside.push(rate);
+        row.requests.push(requests);
+    }
+    report.rotation = Some(row);
+    Ok(())
+}
+
+async fn phase(name: &str, report: &mut Report) -> Result<()> {
+    let (load, others) = (machine::load_average(), machine::busy_with_others().await?);
+    say(&format!("{name} (load {load}, {:.0} % of the machine busy with others)", others * 100.0));
+    report.phases.push((name.to_owned(), load, others));
+    Ok(())
+}
+
+fn say(text: &str) {
+    eprintln!("bench: {text}");
+}
