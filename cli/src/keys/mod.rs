@@ -1,6 +1,7 @@
 //! The keys that fields are sealed with.
 
 mod document;
+mod record;
 mod rotate;
 mod screen;
 mod walk;

