@@ -47,7 +47,7 @@ struct Answer {
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let body = request.webhook_body()?;
-    let signature = request.header(SIGNATURE);
+    let signature = request.sole_header(SIGNATURE);
     // What cannot be a signature is refused before a secret is read for it.
     if let Err(error @ (SignatureError::Missing | SignatureError::Malformed)) =
         delivery::verify(signature, body, &[])

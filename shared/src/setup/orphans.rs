@@ -78,10 +78,8 @@ pub async fn find(saga: &Saga) -> Result<Vec<Orphan>, SetupError> {
     if let Ok(voltage) = saga.voltage() {
         for node in saga.call(Provider::Voltage, voltage.list_nodes()).await? {
             if let Some(mark) = markers.read(&node.name).filter(|_| node.status != NodeStatus::Deleted) {
-                let has_wallet = !matches!(
-                    node.status,
-                    NodeStatus::WaitingInit | NodeStatus::Provisioning | NodeStatus::Starting
-                );
+                // One that starts may have been stopped with its wallet.
+                let has_wallet = !matches!(node.status, NodeStatus::WaitingInit | NodeStatus::Provisioning);
                 let orphan = Orphan {
                     kind: Kind::VoltageNode,
                     id: node.id.to_string(),
@@ -182,7 +180,9 @@ pub enum Fate {
     /// It belongs to a setup by now, or is gone.
     NoOrphan,
     /// The provider refused, or is away: applied again, the report goes on there.
-    Failed { code: &'static str },
+    Failed {
+        code: &'static str,
+    },
 }
 
 /// Why nothing of a report was deleted.

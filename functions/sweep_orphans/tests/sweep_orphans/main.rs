@@ -27,16 +27,18 @@ fn found(report: &Report) -> BTreeSet<Thing> {
 
 /// What the providers deleted, by their own count.
 fn deleted(world: &World) -> u64 {
-    let of_providers = |objects: &&sandbox::Objects| matches!(objects.service, Service::Btcpay | Service::Voltage);
+    let of_providers =
+        |objects: &&sandbox::Objects| matches!(objects.service, Service::Btcpay | Service::Voltage);
     world.sandbox.objects().iter().filter(of_providers).map(|objects| objects.deleted).sum()
 }
 
 #[tokio::test]
-async fn of_a_hundred_orphans_beside_a_hundred_look_alikes_it_finds_the_orphans_and_deletes_nothing() -> Result<()> {
+async fn of_a_hundred_orphans_beside_a_hundred_look_alikes_it_finds_the_orphans_and_deletes_nothing()
+-> Result<()> {
     let world = World::start().await?;
     let account = Account::new(&world).await?;
     let (orphans, look_alikes) = plant(&account).await?;
-    assert_eq!((orphans.len(), look_alikes), (100, 100));
+    assert!(orphans.len() == 100 && look_alikes >= 100, "{} orphans, {look_alikes} others", orphans.len());
     let deps = world.wire(NAME, Deps::wire).await?;
     let before = deleted(&world);
 
@@ -45,7 +47,12 @@ async fn of_a_hundred_orphans_beside_a_hundred_look_alikes_it_finds_the_orphans_
     let found = found(&report);
     let missed: Vec<_> = orphans.difference(&found).collect();
     let wrong: Vec<_> = found.difference(&orphans).collect();
-    println!("{} of {} orphans found, {} false", found.len() - wrong.len(), orphans.len(), wrong.len());
+    println!(
+        "{} of {} orphans found beside {look_alikes} others, {} false",
+        found.len() - wrong.len(),
+        orphans.len(),
+        wrong.len()
+    );
     assert!(missed.is_empty() && wrong.is_empty(), "missed {missed:?}, wrong {wrong:?}");
     assert_eq!(report.orphans.len(), 100, "one is named twice");
     assert_eq!(deleted(&world), before, "something was deleted");
@@ -64,7 +71,8 @@ async fn a_report_is_kept_and_audited_and_an_empty_one_is_not() -> Result<()> {
     let report = sweep(&deps).await?;
 
     assert_eq!(found(&report), BTreeSet::from([(Kind::BtcpayStore, store)]));
-    let kept = format!("SELECT jsonb_array_length(items)::bigint FROM orphan_reports WHERE id = '{}'", report.id);
+    let kept =
+        format!("SELECT jsonb_array_length(items)::bigint FROM orphan_reports WHERE id = '{}'", report.id);
     assert_eq!(world.db.count(&kept).await?, 1);
     let audited = format!(
         "SELECT count(*) FROM audit_logs WHERE action = 'orphans.found' AND resource_id = '{}'
@@ -117,10 +125,11 @@ async fn only_a_node_that_has_a_wallet_may_hold_funds() -> Result<()> {
     let account = Account::new(&world).await?;
     let bare = account.node_of_nobody().await?;
     let with_wallet = account.node_of_nobody().await?;
-    account.give_wallet(&with_wallet)?;
+    account.give_wallet(&with_wallet).await?;
     let deps = world.wire(NAME, Deps::wire).await?;
     let report = sweep(&deps).await?;
-    let has_wallet = |id: &str| report.orphans.iter().find(|orphan| orphan.id == id).map(|orphan| orphan.has_wallet);
+    let has_wallet =
+        |id: &str| report.orphans.iter().find(|orphan| orphan.id == id).map(|orphan| orphan.has_wallet);
     assert_eq!((has_wallet(&bare), has_wallet(&with_wallet)), (Some(false), Some(true)));
     Ok(())
 }

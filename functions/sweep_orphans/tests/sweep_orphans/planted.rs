@@ -8,7 +8,7 @@ use shared::random::Random;
 use shared::setup::orphans::Kind;
 use shared::setup::{Intent, Marked, Markers, row};
 use shared::upstream::Upstream;
-use shared::voltage::Voltage;
+use shared::voltage::{NodeStatus, Voltage};
 use testing::world::{DOMAIN, LIGHTNING_ADDRESS_DOMAIN};
 use testing::{Result, World};
 use tokio_postgres::types::Type;
@@ -17,6 +17,8 @@ use uuid::Uuid;
 use super::NAME;
 
 pub type Thing = (Kind, String);
+/// BTCPay takes no longer one.
+const LONGEST_STORE_NAME: usize = 50;
 
 /// Both accounts, and this deployment's markers.
 pub struct Account<'a> {
@@ -72,8 +74,12 @@ impl<'a> Account<'a> {
         self.node(&self.marker(id(self.world), 1).await?).await
     }
 
-    /// A wallet that somebody made on the node.
-    pub fn give_wallet(&self, node: &str) -> Result<()> {
+    /// A wallet that somebody made on the node, once it was ready for one.
+    pub async fn give_wallet(&self, node: &str) -> Result<()> {
+        let id = node.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
+        while self.voltage.node(&id).await?.status != NodeStatus::WaitingInit {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
         let nodes = self.world.sandbox.voltage().nodes();
         let node = nodes.iter().find(|found| found.node_id == node).context("no such node")?;
         self.world.sandbox.nodes().get(&node.lnd).context("no LND on it")?.init_by_stranger()
@@ -115,7 +121,7 @@ fn id(world: &World) -> Uuid {
     Random::system().id(world.now())
 }
 
-/// Puts a hundred orphans and a hundred things that are none; returns the orphans, and how many the others are.
+/// Puts a hundred orphans and as many things that are none; returns the orphans, and how many the others are.
 pub async fn plant(account: &Account<'_>) -> Result<(BTreeSet<Thing>, usize)> {
     let mut orphans = BTreeSet::new();
     for at in 0..30 {
@@ -150,7 +156,9 @@ async fn unfinished(account: &Account<'_>) -> Result<usize> {
         let failed = account.running(&format!("failed-{at}")).await?;
         let node = account.node(&account.marker(failed, 1).await?).await?;
         account.store(&account.marker(failed, 1).await?)?;
-        account.set(failed, &format!("state = 'failed', step = 'create_store', voltage_node_id = '{node}'")).await?;
+        account
+            .set(failed, &format!("state = 'failed', step = 'create_store', voltage_node_id = '{node}'"))
+            .await?;
     }
     Ok(20)
 }
@@ -167,7 +175,12 @@ async fn others(account: &Account<'_>) -> Result<usize> {
         let names = [
             account.foreign_marker("other", None).await?,
             account.foreign_marker("test2", None).await?,
-            account.foreign_marker("test", Some([at + 1, 2, 3, 4, 5, 6, 7, 8].repeat(4).try_into().unwrap_or_default())).await?,
+            account
+                .foreign_marker(
+                    "test",
+                    Some([at + 1, 2, 3, 4, 5, 6, 7, 8].repeat(4).try_into().unwrap_or_default()),
+                )
+                .await?,
             forged,
             cut.to_owned(),
             format!("satchel-test-{at}"),
@@ -180,8 +193,8 @@ async fn others(account: &Account<'_>) -> Result<usize> {
     }
     let btcpay = account.world.sandbox.btcpay();
     let ours = account.marker(id(account.world), 1).await?;
-    for website in [None, Some("https://shop.example"), Some("https://app.example.com/"), Some(ours.as_str())] {
-        btcpay.add_store(&ours, website)?;
+    for website in [None, Some("https://shop.example"), Some("https://app.example.com/")] {
+        btcpay.add_store(&ours[..LONGEST_STORE_NAME], website)?;
         planted += 1;
     }
     // With no name in common with ours at all, and one that is ours no more.

@@ -28,8 +28,12 @@ async fn the_binary_answers_with_the_report_and_tells_of_each_orphan() -> Result
 
     let report = invoke(&api).await?;
 
-    let kinds: Vec<_> =
-        report["orphans"].as_array().into_iter().flatten().map(|orphan| (&orphan["kind"], &orphan["id"])).collect();
+    let kinds: Vec<_> = report["orphans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|orphan| (&orphan["kind"], &orphan["id"]))
+        .collect();
     assert_eq!(kinds, [(&json!("btcpay_store"), &json!(store)), (&json!("voltage_node"), &json!(node))]);
     for id in [&store, &node] {
         let line = api.wait_for_log(&format!("\"id\":\"{id}\""), LOGGED_WITHIN).await?;
