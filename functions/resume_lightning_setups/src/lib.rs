@@ -42,19 +42,19 @@ impl Deps {
 
 pub async fn run(deps: &Deps, invocation: &Invocation) -> Result<Report, Error> {
     let saga = &deps.saga;
-    let ends_at = Instant::from_std(invocation.ends_at) - LAST_WORDS;
+    let ends_at = Instant::from_std(invocation.ends_at);
     watch(saga).await?;
     let worker = Worker {
         saga,
         request_id: &invocation.id,
-        takes_until: invocation.ends_at - KEPT_BACK,
-        ends_at,
+        takes_until: (ends_at - KEPT_BACK).into_std(),
+        ends_at: ends_at - LAST_WORDS,
         concurrency: deps.concurrency,
         running: Cell::new(0),
     };
     let (tally, trouble) = worker.work().await;
     metrics::add("SetupsResumed", tally.resumed());
-    let settled = match tokio::time::timeout_at(ends_at, settle(saga, worker.origin())).await {
+    let settled = match tokio::time::timeout_at(worker.ends_at, settle(saga, worker.origin())).await {
         Ok(settled) => left_for_later(settled)?,
         Err(_) => None,
     };

@@ -80,7 +80,8 @@ impl<'a> Worker<'a> {
             let connection = self.saga.db.connection_for_job().await?;
             queue::next_due(connection.client()).await?
         };
-        let wait = next_due.map(|due_at| Duration::try_from(due_at - self.saga.clock.now()).unwrap_or_default());
+        let wait =
+            next_due.map(|due_at| Duration::try_from(due_at - self.saga.clock.now()).unwrap_or_default());
         let Some(wait) = wait.filter(|wait| *wait <= SOON) else { return Ok(None) };
         tokio::time::sleep(wait).await;
         self.take_up().await

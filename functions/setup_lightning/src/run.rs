@@ -21,7 +21,7 @@ pub async fn run(deps: &Deps, asked: &Asked<'_>, claimed: Option<Claimed>) -> Re
     if let Some(claimed) = claimed {
         let run = deps.saga.run(claimed, Instant::now() + deps.run_for, asked.request.origin());
         match tokio::time::timeout(deps.run_for + LAST_STEP, Box::pin(run)).await {
-            Ok(Ok(_)) | Ok(Err(SetupError::LeaseLost)) | Err(_) => {}
+            Ok(Ok(_) | Err(SetupError::LeaseLost)) | Err(_) => {}
             Ok(Err(error)) => return Err(error.into()),
         }
     }

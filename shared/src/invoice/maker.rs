@@ -16,7 +16,7 @@ use crate::upstream::{Provider, Upstream, UpstreamError};
 /// All calls together: the rest of a request's time, and of its lease, is for writing down what came of them.
 const TIME_FOR_CALLS: Duration = Duration::from_secs(20);
 /// How far BTCPay's clock and its node's may be ahead of ours.
-const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
+const CLOCKS_DIFFER_BY: Duration = Duration::from_mins(1);
 
 /// Makes invoices at BTCPay.
 pub struct Maker {

@@ -24,7 +24,7 @@ impl Order {
         most_sats: u32,
     ) -> Result<Self, (&'static str, String)> {
         let most_msat = u64::from(most_sats) * MSAT_PER_SAT;
-        let whole = |amount: &u64| (MSAT_PER_SAT..=most_msat).contains(amount) && amount % MSAT_PER_SAT == 0;
+        let whole = |amount: &u64| (MSAT_PER_SAT..=most_msat).contains(amount) && amount.is_multiple_of(MSAT_PER_SAT);
         let amount_msat = u64::try_from(amount_msat).ok().filter(whole).ok_or_else(|| {
             ("amount_msat", format!("must be whole satoshis: a multiple of 1000 from 1000 to {most_msat}"))
         })?;

@@ -134,10 +134,10 @@ mod tests {
     fn a_marker_names_its_setup_and_fits_a_dns_label() {
         let maker = maker("prod1234", 7);
         for generation in [1, 2, 99] {
-            let marker = maker.mark(marked(generation)).to_string();
-            assert!(marker.len() <= 63, "{marker} has {} characters", marker.len());
-            assert!(marker.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
-            assert_eq!(maker.read(&marker), Some(marked(generation)));
+            let name = maker.mark(marked(generation)).to_string();
+            assert!(name.len() <= 63, "{name} has {} characters", name.len());
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            assert_eq!(maker.read(&name), Some(marked(generation)));
         }
     }
 

@@ -26,7 +26,7 @@ async fn no_forged_signature_is_accepted() -> Result<()> {
         format!("sha256={}", hmac(&store.webhook_secret, body.replace(['\n', ' '], "").as_bytes())),
         format!("sha256={}", hmac(&store.webhook_secret, format!("{body}\n").as_bytes())),
         format!("sha256={}", hmac(&store.webhook_secret, b"")),
-        format!("sha256={}", HASH_OF_NOTHING),
+        format!("sha256={HASH_OF_NOTHING}"),
         good.clone(),
         format!("sha256 = {good}"),
         format!("sha512={good}"),

@@ -75,7 +75,7 @@ fn delivery(store: &Store, changes: &Value) -> String {
     for (name, value) in changes.as_object().into_iter().flatten() {
         body[name] = value.clone();
     }
-    serde_json::to_string_pretty(&body).unwrap()
+    format!("{body:#}")
 }
 
 /// The call without a signature.

@@ -61,7 +61,11 @@ impl Held {
     fn count(&self, world: &World) -> u64 {
         let calls = world.sandbox.calls();
         let is_meant = |call: &&sandbox::Call| {
-            let fits = if self.path.ends_with('/') { call.path.starts_with(&self.path) } else { call.path == self.path };
+            let fits = if self.path.ends_with('/') {
+                call.path.starts_with(&self.path)
+            } else {
+                call.path == self.path
+            };
             call.service == self.service && call.method == self.method && fits
         };
         calls.iter().filter(is_meant).map(|call| call.count).sum()
@@ -141,7 +145,8 @@ async fn killed_before_the_work_of_any_call_it_is_finished_by_the_next_run() -> 
 }
 
 #[tokio::test]
-async fn killed_after_the_work_of_any_call_and_before_the_commit_it_is_finished_by_the_next_run() -> Result<()> {
+async fn killed_after_the_work_of_any_call_and_before_the_commit_it_is_finished_by_the_next_run() -> Result<()>
+{
     killed_at_every_call(|| Misbehaviour::StallAfter { millis: FOR_EVER }).await
 }
 
@@ -180,7 +185,10 @@ async fn one_that_was_stopped_past_its_lease_wakes_up_and_changes_nothing() -> R
     let told = invocation?.json()?;
     assert_eq!((&told["resumed"], &told["waiting"]), (&json!(1), &json!(1)), "{told}");
     one_store_and_one_node_each(&world, &[id]).await?;
-    assert_eq!(world.db.count("SELECT count(*) FROM lightning_setup_log WHERE event = 'activated'").await?, 1);
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM lightning_setup_log WHERE event = 'activated'").await?,
+        1
+    );
     Ok(())
 }
 

@@ -147,7 +147,8 @@ async fn missed_for_a_day_it_catches_up() -> Result<()> {
     let world = World::start().await?;
     let setups = begin_many(&world, 20).await?;
     // Whoever ran some of them died on the way.
-    run_sql(&world, "UPDATE lightning_setups SET due_at = due_at + interval '90 seconds', lease_token = 7").await?;
+    run_sql(&world, "UPDATE lightning_setups SET due_at = due_at + interval '90 seconds', lease_token = 7")
+        .await?;
     world.advance(time::Duration::days(1));
     let deps = wire(&world).await?;
 

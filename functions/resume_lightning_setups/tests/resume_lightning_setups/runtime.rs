@@ -29,8 +29,9 @@ fn told(finished: u64) -> Value {
 async fn metric(api: &RuntimeApi, name: &str) -> Result<u64> {
     api.wait_for_log(&format!("\"{name}\":"), LOGGED_WITHIN).await?;
     let lines = api.logs();
-    let values = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()?[name].as_u64());
-    values.last().ok_or_else(|| anyhow::anyhow!("{name} has no value"))
+    let mut values =
+        lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok()?[name].as_u64());
+    values.next().ok_or_else(|| anyhow::anyhow!("{name} has no value"))
 }
 
 #[tokio::test]
@@ -65,7 +66,8 @@ async fn the_binary_answers_its_event_with_the_report_and_writes_its_metrics() -
 #[tokio::test]
 async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<()> {
     let world = World::start().await?;
-    let bare = binary::bare_environment(&world, &[("RESUME_CONCURRENCY", "canary"), ("VOLTAGE_NETWORK", "canary")]);
+    let bare =
+        binary::bare_environment(&world, &[("RESUME_CONCURRENCY", "canary"), ("VOLTAGE_NETWORK", "canary")]);
     let problems = [
         "RESUME_CONCURRENCY is not a number from 1 to 50",
         "DATABASE_SECRET is missing",

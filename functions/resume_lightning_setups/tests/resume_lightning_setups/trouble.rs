@@ -17,9 +17,12 @@ async fn one_setup_s_trouble_never_stops_the_others() -> Result<()> {
     // No node was registered for the one; the row of the next is nothing its step can use.
     let bad = begin(&world, "without-a-node", NodeSource::Registered).await?;
     let odd = begin(&world, "odd", NodeSource::Voltage).await?;
-    run_sql(&world, &format!("UPDATE lightning_setups SET step = 'bake_macaroon' WHERE id = '{odd}'")).await?;
+    run_sql(&world, &format!("UPDATE lightning_setups SET step = 'bake_macaroon' WHERE id = '{odd}'"))
+        .await?;
     // Both come first.
-    let first = format!("UPDATE lightning_setups SET due_at = due_at - interval '1 s' WHERE id IN ('{bad}', '{odd}')");
+    let first = format!(
+        "UPDATE lightning_setups SET due_at = due_at - interval '1 s' WHERE id IN ('{bad}', '{odd}')"
+    );
     run_sql(&world, &first).await?;
 
     assert_eq!(resume(&wire(&world).await?).await?, report(6, 2, 0));
@@ -127,7 +130,11 @@ async fn a_database_that_goes_away_fails_the_run_and_the_next_one_goes_on() -> R
     let elsewhere = deployment::connect(&elsewhere).await?;
     // Nothing new may connect, and what is connected is cut off in the middle.
     let route = Route::service(Service::Voltage).path("/voltage/node/create");
-    world.sandbox.faults().add(route, When::Always, Misbehaviour::stall(std::time::Duration::from_millis(300)))?;
+    world.sandbox.faults().add(
+        route,
+        When::Always,
+        Misbehaviour::stall(std::time::Duration::from_millis(300)),
+    )?;
     let cut = async {
         tokio::time::sleep(std::time::Duration::from_millis(150)).await;
         let name = &world.db.name;

@@ -16,7 +16,7 @@ use testing::{Result, World};
 const NAME: &str = "sweep_orphans";
 
 async fn sweep(deps: &Deps) -> Result<Report> {
-    let ends_at = Instant::now() + Duration::from_secs(60);
+    let ends_at = Instant::now() + Duration::from_mins(1);
     let invocation = Invocation { id: String::from("an-invocation"), ends_at };
     run(deps, &invocation).await.map_err(|error| anyhow::Error::msg(shared::log::causes(error.as_ref())))
 }
