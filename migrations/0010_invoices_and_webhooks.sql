@@ -66,9 +66,15 @@ ALTER TABLE webhook_events FORCE ROW LEVEL SECURITY;
 CREATE POLICY invoices_own ON invoices TO satchel_api
     USING (user_id = (SELECT app_user_id())) WITH CHECK (user_id = (SELECT app_user_id()));
 CREATE POLICY invoices_jobs ON invoices TO satchel_jobs USING (true) WITH CHECK (true);
-CREATE POLICY webhook_events_jobs ON webhook_events TO satchel_jobs USING (true) WITH CHECK (true);
+CREATE POLICY webhook_events_webhooks ON webhook_events TO satchel_webhooks USING (true) WITH CHECK (true);
+CREATE POLICY lightning_addresses_webhooks ON lightning_addresses TO satchel_webhooks USING (true) WITH CHECK (true);
+CREATE POLICY audit_chains_webhooks ON audit_chains TO satchel_webhooks USING (true) WITH CHECK (true);
+CREATE POLICY audit_logs_webhooks ON audit_logs TO satchel_webhooks USING (true) WITH CHECK (true);
 
 GRANT SELECT, INSERT, UPDATE ON invoices TO satchel_api;
 GRANT SELECT ON invoices TO satchel_jobs;
--- The inbox is written by what receives and by what applies, and read by nobody who faces a user.
-GRANT SELECT, INSERT ON webhook_events TO satchel_jobs;
+-- Who receives has a role of its own: anybody may write to it, and what it reads is the secret of one webhook.
+GRANT SELECT (user_id, btcpay_store_id, btcpay_config_sealed) ON lightning_addresses TO satchel_webhooks;
+GRANT SELECT, INSERT ON webhook_events TO satchel_webhooks;
+GRANT SELECT, INSERT ON audit_logs TO satchel_webhooks;
+GRANT SELECT, INSERT, UPDATE ON audit_chains TO satchel_webhooks;

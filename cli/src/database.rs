@@ -1,4 +1,4 @@
-//! The four roles, the database they share, and its schema.
+//! The five roles, the database they share, and its schema.
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use crate::store::{From, Store, database_secret};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Make the four roles and the database, with the passwords and the name in the secrets
+    /// Make the five roles and the database, with the passwords and the name in the secrets
     ///
     /// May be run again: it sets the passwords anew and leaves what is there. Reads the four secrets `database/…`.
     Init {

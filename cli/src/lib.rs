@@ -4,7 +4,7 @@
 //! - [`secrets`]           fresh values for every secret; the next signing key
 //! - [`keys`]              the keys that fields are sealed with
 //! - [`setup`]             Lightning setups: which stopped, why, and on with them
-//! - [`database`]          the four roles, the database, its schema
+//! - [`database`]          the five roles, the database, its schema
 //! - [`audit`]             is the log what was written
 //! - [`store`]             where secrets are: AWS Secrets Manager, or a directory
 

@@ -8,12 +8,15 @@ use uuid::Uuid;
 
 use super::progress::{say, shown};
 use super::wiring::SIDE_BY_SIDE;
-use super::words::advice;
+use super::words::{advice, at};
+use crate::one_line;
 
 /// Well within a lease, so that nobody takes a setup from us that only waits for its node.
 const TURN: Duration = Duration::from_secs(30);
 /// How often one that is in somebody else's hands is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// A wait that is not worth a line.
+const SHORT: Duration = Duration::from_secs(3);
 
 /// How long setups are driven
 #[derive(Debug, clap::Args)]
@@ -24,7 +27,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    fn until(&self) -> Instant {
+    pub fn until(&self) -> Instant {
         Instant::now() + Duration::from_secs(self.within * 60)
     }
 }
@@ -37,39 +40,60 @@ pub async fn drive(
     origin: Origin<'_>,
 ) -> Result<Vec<Setup>> {
     let until = patience.until();
-    let work = stream::iter(setups).map(|id| drive_one(saga, *id, until, origin)).buffer_unordered(SIDE_BY_SIDE);
-    let ended: Vec<Result<Setup>> = shown(saga, setups, work.collect()).await?;
-    let mut unfinished = Vec::new();
-    for setup in ended {
-        let setup = setup?;
-        if setup.state != State::Finished {
-            unfinished.push(setup);
+    let drive_all = async {
+        let mut driven =
+            stream::iter(setups).map(|id| drive_one(saga, *id, until, origin)).buffer_unordered(SIDE_BY_SIDE);
+        let (mut unfinished, mut done) = (Vec::new(), 0);
+        while let Some(setup) = driven.next().await {
+            let setup = setup?;
+            done += 1;
+            if setup.state == State::Finished {
+                say(&format!("{} is fully configured ({done} of {})", setup.address, setups.len()));
+            } else {
+                unfinished.push(setup);
+            }
         }
-    }
-    Ok(unfinished)
+        Ok(unfinished)
+    };
+    shown(saga, setups, drive_all).await?
 }
 
+/// Returns how the setup stands in the end. An error is one of the database.
 async fn drive_one(saga: &Saga, id: Uuid, until: Instant, origin: Origin<'_>) -> Result<Setup> {
+    let mut said = false;
     loop {
-        let Some(claimed) = saga.take_up(Some(id), origin).await? else {
-            let setup = {
-                let connection = saga.db.connection_for_job().await?;
-                row::find(connection.client(), id).await?.context("the setup is gone")?
-            };
+        let claimed = if Instant::now() < until { saga.take_up(Some(id), origin).await? } else { None };
+        let Some(claimed) = claimed else {
+            let setup = find(saga, id).await?;
             if setup.state != State::Running || Instant::now() >= until {
                 return Ok(setup);
             }
-            // It waits for its time, or somebody else has it.
-            let wait = Duration::try_from(setup.due_at - saga.clock.now()).unwrap_or_default().min(LOOK);
-            tokio::time::sleep(wait.max(Duration::from_millis(10))).await;
+            let wait = Duration::try_from(setup.due_at - saga.clock.now()).unwrap_or_default();
+            if wait > SHORT && !said {
+                let (address, due) = (&setup.address, at(setup.due_at));
+                say(&format!("{address} waits until {due}: somebody has it, or its time has not come"));
+                said = true;
+            }
+            tokio::time::sleep(wait.clamp(Duration::from_millis(10), LOOK)).await;
             continue;
         };
+        said = false;
         match saga.run(claimed, until.min(Instant::now() + TURN), origin).await {
             Ok(setup) if setup.state != State::Running => return Ok(setup),
             Ok(_) | Err(SetupError::LeaseLost) => {}
-            Err(error) => return Err(error.into()),
+            // One that broke off must not keep the others: somebody goes on with it when its lease is over.
+            Err(error) => {
+                let setup = find(saga, id).await?;
+                say(&format!("{} broke off: {}", setup.address, one_line(&error.into())));
+                return Ok(setup);
+            }
         }
     }
+}
+
+async fn find(saga: &Saga, id: Uuid) -> Result<Setup> {
+    let connection = saga.db.connection_for_job().await?;
+    row::find(connection.client(), id).await?.with_context(|| format!("setup {id} is gone"))
 }
 
 /// Why a setup is not finished, and what to do next.

@@ -10,6 +10,7 @@
 mod drive;
 mod list;
 mod locate;
+mod note;
 mod progress;
 mod repair;
 mod retry;

@@ -21,9 +21,10 @@ pub async fn shown<T>(saga: &Saga, setups: &[Uuid], work: impl Future<Output = T
     let mut watcher = Watcher::new(saga, setups).await?;
     let done = tokio::select! {
         done = work => done,
-        never = watcher.watch() => match never? {},
+        never = watcher.watch() => match never {},
     };
-    watcher.look().await?;
+    // What could not be seen was done all the same.
+    let _ = watcher.look().await;
     Ok(done)
 }
 
@@ -44,10 +45,11 @@ impl<'a> Watcher<'a> {
         Ok(Self { saga, setups, before, said: BTreeMap::new() })
     }
 
-    async fn watch(&mut self) -> Result<Infallible> {
+    async fn watch(&mut self) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
-            self.look().await?;
+            // If it is the database, the work will say so.
+            let _ = self.look().await;
         }
     }
 

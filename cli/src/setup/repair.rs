@@ -3,10 +3,11 @@ use std::fmt::Write;
 use anyhow::{Result, bail};
 use shared::db::{self, Transaction};
 use shared::setup::repair::{AdoptError, Imported, adopt, broken};
-use shared::setup::{BeginError, NodeSource, Saga, row};
+use shared::setup::{BeginError, NodeSource, Saga};
 use uuid::Uuid;
 
 use super::drive::{Patience, drive, say_why};
+use super::note;
 use super::progress::say;
 use super::wiring::{origin, saga};
 use super::words::count;
@@ -29,6 +30,8 @@ pub struct Args {
     from: From,
 }
 
+const COMMAND: &str = "satchel setup repair";
+
 pub async fn run(args: Args) -> Result<String> {
     let saga = saga(args.from).await?;
     if !saga.switch.enabled {
@@ -45,7 +48,7 @@ pub async fn run(args: Args) -> Result<String> {
         say(line);
     }
     let setups: Vec<Uuid> = plan.adopted.iter().map(|(_, id)| *id).collect();
-    let unfinished = drive(&saga, &setups, &args.patience, origin("satchel setup repair")).await?;
+    let unfinished = drive(&saga, &setups, &args.patience, origin(COMMAND)).await?;
     say_why(&saga, &unfinished).await?;
     for node in plan.adopted.iter().filter_map(|(imported, _)| left_node(imported)) {
         say(&node);
@@ -97,7 +100,12 @@ impl Plan {
         let now = saga.clock.now();
         match adopt(&tx, &imported, &saga.switch.domain, (&saga.random, now)).await {
             Ok(id) => {
-                row::retry(&tx, id, now).await?;
+                let noted = (origin(COMMAND), now);
+                if imported.setup_id.is_none() {
+                    note::begun(saga, &tx, id, noted).await?;
+                } else {
+                    note::retry(saga, &tx, id, noted).await?;
+                }
                 db::commit(tx).await?;
                 self.adopted.push((imported, id));
             }

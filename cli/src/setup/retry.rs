@@ -1,10 +1,11 @@
 use anyhow::{Result, bail};
 use shared::db::{self, GenericClient};
-use shared::setup::{Saga, State, row};
+use shared::setup::{Saga, State};
 use uuid::Uuid;
 
 use super::drive::{Patience, drive, say_why, why};
 use super::locate::locate;
+use super::note;
 use super::wiring::{origin, saga};
 use super::words::count;
 use crate::store::From;
@@ -34,6 +35,8 @@ struct Which {
     all_failed: bool,
 }
 
+const COMMAND: &str = "satchel setup retry";
+
 pub async fn run(args: Args) -> Result<String> {
     let saga = saga(args.from).await?;
     match args.which.setup {
@@ -45,45 +48,51 @@ pub async fn run(args: Args) -> Result<String> {
 async fn one(saga: &Saga, text: &str, patience: &Patience) -> Result<String> {
     let setup = {
         let connection = saga.db.connection_for_job().await?;
-        let setup = locate(connection.client(), text).await?;
-        if setup.state == State::Failed {
-            row::retry(connection.client(), setup.id, saga.clock.now()).await?;
-        }
-        setup
+        locate(connection.client(), text).await?
     };
     match setup.state {
         State::Finished => return Ok(format!("{} is fully configured: there is nothing to retry", setup.address)),
         State::Undone => bail!("setup {} was undone: its user may ask for another", setup.id),
-        State::Running | State::Failed => {}
+        State::Failed => drop(let_run(saga, setup.id).await?),
+        // It is driven to its end without being asked for anew.
+        State::Running => {}
     }
-    match drive(saga, &[setup.id], patience, origin("satchel setup retry")).await?.first() {
+    match drive(saga, &[setup.id], patience, origin(COMMAND)).await?.first() {
         None => Ok(format!("{} is fully configured", setup.address)),
         Some(unfinished) => bail!(why(saga, unfinished).await?),
     }
 }
 
 async fn all(saga: &Saga, patience: &Patience) -> Result<String> {
-    let setups = {
+    let failed = {
         let connection = saga.db.connection_for_job().await?;
-        let mut retried = Vec::new();
-        for id in failed(connection.client()).await? {
-            // Somebody else may have been quicker.
-            if row::retry(connection.client(), id, saga.clock.now()).await? {
-                retried.push(id);
-            }
-        }
-        retried
+        failed(connection.client()).await?
     };
+    let mut setups = Vec::new();
+    for id in failed {
+        // Somebody else may have been quicker.
+        if let_run(saga, id).await? {
+            setups.push(id);
+        }
+    }
     if setups.is_empty() {
         return Ok("no setup has failed".to_owned());
     }
-    let unfinished = drive(saga, &setups, patience, origin("satchel setup retry")).await?;
+    let unfinished = drive(saga, &setups, patience, origin(COMMAND)).await?;
     if unfinished.is_empty() {
         return Ok(format!("{} retried: fully configured", count(setups.len(), "setup")));
     }
     say_why(saga, &unfinished).await?;
     let all = count(setups.len(), "setup");
     bail!("{} of {all} retried are not configured: `satchel setup list` has them", unfinished.len())
+}
+
+async fn let_run(saga: &Saga, id: Uuid) -> Result<bool> {
+    let mut connection = saga.db.connection_for_job().await?;
+    let tx = connection.transaction().await?;
+    let retried = note::retry(saga, &tx, id, (origin(COMMAND), saga.clock.now())).await?;
+    db::commit(tx).await?;
+    Ok(retried)
 }
 
 async fn failed(client: &impl GenericClient) -> Result<Vec<Uuid>> {

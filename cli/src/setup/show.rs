@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Client;
 
 use super::locate::locate;
-use super::words::{advice, at};
+use super::words::{advice, at, count};
 use crate::store::{From, Store};
 
 /// Log rows shown, the newest.
@@ -43,7 +43,8 @@ fn head(said: &mut String, setup: &Setup) -> Result<()> {
     writeln!(said, "setup {}  {}  {}", setup.id, setup.address, setup.state.name())?;
     writeln!(said, "  account   {}", setup.user_id)?;
     writeln!(said, "  node      {}", setup.source.name())?;
-    writeln!(said, "  begun     {}, taken up {} times", at(setup.created_at), setup.runs)?;
+    let runs = count(usize::try_from(setup.runs)?, "time");
+    writeln!(said, "  begun     {}, taken up {runs}", at(setup.created_at))?;
     if setup.state == State::Running {
         writeln!(said, "  due       {}: whoever has it now lets go by then", at(setup.due_at))?;
     }

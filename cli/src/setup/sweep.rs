@@ -1,8 +1,9 @@
 use std::fmt::Write;
 
 use anyhow::{Result, bail};
+use shared::setup::Saga;
 use shared::setup::orphans::{self, ApplyError, Fate, Kind, LEAST_AGE, Orphan};
-use shared::setup::{NodeSource, Saga};
+use shared::upstream::Provider;
 use uuid::Uuid;
 
 use super::progress::say;
@@ -27,9 +28,15 @@ pub struct Args {
     from: From,
 }
 
+const COMMAND: &str = "satchel setup sweep";
+
 pub async fn run(args: Args) -> Result<String> {
     let saga = saga(args.from).await?;
-    if let Some(provider) = saga.missing_provider(NodeSource::Voltage) {
+    let accounts = [Provider::Btcpay, Provider::Voltage];
+    if !accounts.iter().any(|provider| saga.is_configured(*provider)) {
+        bail!("neither btcpay nor voltage is configured: there is no account to look at");
+    }
+    for provider in accounts.into_iter().filter(|provider| !saga.is_configured(*provider)) {
         say(&format!("{} is not configured, and was not looked at", provider.name()));
     }
     match args.apply {
@@ -39,13 +46,13 @@ pub async fn run(args: Args) -> Result<String> {
 }
 
 async fn report(saga: &Saga) -> Result<String> {
-    let report = orphans::report(saga, origin("satchel setup sweep")).await.map_err(explain)?;
+    let report = orphans::report(saga, origin(COMMAND)).await.map_err(explain)?;
     if report.orphans.is_empty() {
         return Ok("no orphans".to_owned());
     }
     let mut said = String::new();
     for orphan in &report.orphans {
-        let wallet = if orphan.has_wallet { "  has a wallet: only --with-funds deletes it" } else { "" };
+        let wallet = if orphan.has_wallet { "  may have a wallet: only --with-funds deletes it" } else { "" };
         writeln!(said, "{}  of setup {}{wallet}", name(orphan), orphan.setup_id)?;
     }
     let (found, id) = (count(report.orphans.len(), "orphan"), report.id);
@@ -59,7 +66,7 @@ async fn report(saga: &Saga) -> Result<String> {
 }
 
 async fn apply(saga: &Saga, report: Uuid, with_funds: &[String]) -> Result<String> {
-    let applied = orphans::apply(saga, report, with_funds, origin("satchel setup sweep")).await;
+    let applied = orphans::apply(saga, report, with_funds, origin(COMMAND)).await;
     let fates = match applied {
         Ok(fates) => fates,
         Err(ApplyError::NoSuchReport) => bail!("there is no report {report}: `satchel setup sweep` writes one"),
@@ -99,8 +106,8 @@ fn name(orphan: &Orphan) -> String {
 fn became(fate: Fate) -> String {
     match fate {
         Fate::Deleted => "deleted".to_owned(),
-        Fate::MayHoldFunds => "kept: it has a wallet, and --with-funds does not name it".to_owned(),
-        Fate::NoOrphan => "left: it is gone, or a setup owns it by now".to_owned(),
+        Fate::MayHoldFunds => "kept: it may have a wallet, and --with-funds does not name it".to_owned(),
+        Fate::NoOrphan => "left: it is gone, has another name, or a setup owns it by now".to_owned(),
         Fate::Failed { code } => format!("not deleted: {code}: {}", advice(code)),
     }
 }

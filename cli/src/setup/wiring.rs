@@ -19,8 +19,8 @@ const CONNECTIONS: usize = SIDE_BY_SIDE + 1;
 /// Variables that hold the name of a secret, and what that is called behind the prefix.
 const SECRETS: [(&str, &str); 3] =
     [("SEALING_SECRET", "sealing"), ("AUDIT_SECRET", "audit"), ("MARKER_SECRET", "marker")];
-/// Those of providers: one without a secret is not configured.
-const PROVIDERS: [(&str, &str); 2] = [("BTCPAY_SECRET", "btcpay"), ("VOLTAGE_SECRET", "voltage")];
+/// Those of providers, which say the name themselves: one without is not configured.
+const PROVIDERS: [&str; 2] = ["BTCPAY_SECRET", "VOLTAGE_SECRET"];
 
 /// The saga as `resume_lightning_setups` has it: the secrets from where the others are, everything else from the
 /// variables of that function.
@@ -28,24 +28,22 @@ pub async fn saga(from: From) -> Result<Saga> {
     let store = Store::open(from).await?;
     let mut config = Config::from_process();
     let mut documents = BTreeMap::new();
-    let database = database_secret(Role::Jobs);
-    for (variable, secret) in SECRETS.into_iter().chain([("DATABASE_SECRET", database.as_str())]) {
-        let text = store.find(secret).await?;
-        let text = text.with_context(|| format!("there is no secret {}", store.location(secret)))?;
-        config = config.with(variable, store.name(secret));
-        documents.insert(store.name(secret), text);
+    let mut named = vec![("DATABASE_SECRET", database_secret(Role::Jobs))];
+    named.extend(SECRETS.map(|(variable, secret)| (variable, secret.to_owned())));
+    for variable in PROVIDERS {
+        let Some(name) = config.optional(variable) else { continue };
+        let secret = store.behind_prefix(&name);
+        let secret = secret.with_context(|| format!("{variable} names a secret outside of --prefix"))?;
+        named.push((variable, secret.to_owned()));
     }
-    for (variable, secret) in PROVIDERS {
-        let own = config.optional(variable).and_then(|name| store.behind_prefix(&name).map(str::to_owned));
-        let secret = own.as_deref().unwrap_or(secret);
-        let text = store.find(secret).await?;
-        config = config.with(variable, if text.is_some() { store.name(secret) } else { String::new() });
-        documents.extend(text.map(|text| (store.name(secret), text)));
-    }
-    if config.optional("DATABASE_POOL_SIZE").is_none() {
-        config = config.with("DATABASE_POOL_SIZE", CONNECTIONS.to_string());
+    for (variable, secret) in named {
+        let text = store.find(&secret).await?;
+        let text = text.with_context(|| format!("there is no secret {}", store.location(&secret)))?;
+        config = config.with(variable, store.name(&secret));
+        documents.insert(store.name(&secret), text);
     }
     let clock = clock(&store.connect(Role::Jobs).await?).await?;
+    let config = config.with("DATABASE_POOL_SIZE", CONNECTIONS.to_string());
     let mut config = config.with_documents(documents).with_clock(clock);
     let saga = Saga::wire(&mut config, WalletAccess::Read);
     config.finish().await.context(

@@ -8,5 +8,8 @@ mod keys_under_load;
 mod keys_world;
 mod rotate_signing;
 mod secrets_new;
+mod setup_list;
+mod setup_show;
+mod setup_world;
 mod tool;
 mod verify_message;

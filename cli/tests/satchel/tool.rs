@@ -31,6 +31,11 @@ impl Tool {
         Self { environment: deployment::local_environment(sandbox.base_url()) }
     }
 
+    /// With the variables of a function, as an operator copies them.
+    pub fn of(world: &World, function: &str) -> Result<Self> {
+        Ok(Self { environment: world.environment(function)? })
+    }
+
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
@@ -40,16 +45,17 @@ impl Tool {
         self.run_on(arguments, &[]).await
     }
 
+    /// To be started by a test that does more with it than wait. It is killed with the test.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_satchel"));
+        command.args(arguments).env_clear().envs(&self.environment).kill_on_drop(true);
+        command
+    }
+
     pub async fn run_on(&self, arguments: &[&str], input: &[u8]) -> Result<Ran> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_satchel"))
-            .args(arguments)
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+        let mut command = self.command(arguments);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             // Most commands exit without having read it.
             let _ = stdin.write_all(input).await;
@@ -64,6 +70,22 @@ impl Tool {
 }
 
 impl Ran {
+    /// What it printed, if it succeeded, whatever it showed of its progress.
+    #[track_caller]
+    pub fn done(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        &self.stdout
+    }
+
+    /// The line that says why it failed, the last of those on standard error.
+    #[track_caller]
+    pub fn failed(&self) -> &str {
+        assert!(self.code == Some(1) && self.stdout.is_empty(), "{self:?}");
+        let last = self.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("satchel: "), "{self:?}");
+        last
+    }
+
     /// What it printed, if it succeeded.
     #[track_caller]
     pub fn ok(self) -> String {

@@ -5,6 +5,7 @@
 //! - [`form`]    the one error body and the closed list of its codes, written down a second time
 //! - [`log`]     what the functions wrote, and the access line of a request
 //! - [`owner`]   a person with a node: signs in, registers the node
+//! - [`setup`]   the same person asking for a store and a node, and what is there then
 //!
 //! The functions are the binaries beside the test executable: `cargo build` makes them, `cargo xtask test` does
 //! that first. `SATCHEL_FULL=1` runs what takes long in its long form.
@@ -13,6 +14,7 @@ pub mod client;
 pub mod form;
 pub mod log;
 pub mod owner;
+pub mod setup;
 pub mod stack;
 
 pub use anyhow::Result;

@@ -48,6 +48,8 @@ pub struct Stack {
     pub cluster: Option<Server>,
     pub client: Client,
     pub log: Log,
+    environment: BTreeMap<String, String>,
+    max_processes: usize,
     functions: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -74,27 +76,27 @@ impl Stack {
         for (name, value) in secrets {
             sandbox.secrets().put(&name, &value.to_string());
         }
-        let log = Log::default();
-        let template = template()?;
         let mut environment = deployment::local_environment(sandbox.base_url());
         environment.extend(changed);
-        let mut functions = BTreeMap::new();
-        for function in &template.functions {
-            let own = function.environment.iter().chain(&environment).map(|(k, v)| (k.clone(), v.clone()));
-            functions.insert(function.name.clone(), own.collect());
-        }
         let max_processes = if max_processes == 0 { 2 } else { max_processes };
-        let source_ip_from_header = Some(ADDRESS_HEADER.to_owned());
-        let options = GatewayOptions {
-            environment,
-            max_processes,
-            log: log.sink(),
-            source_ip_from_header,
-            ..GatewayOptions::new(template, binaries()?)
-        };
-        let gateway = Gateway::start(options).await?;
+        let log = Log::default();
+        let gateway = start_gateway(0, &environment, max_processes, &log).await?;
         let client = Client::new(gateway.base_url());
-        Ok(Self { gateway, sandbox, db, cluster, client, log, functions })
+        let functions = functions(&environment)?;
+        Ok(Self { gateway, sandbox, db, cluster, client, log, environment, max_processes, functions })
+    }
+
+    /// The same world, at the same address, after a deployment: every process ends, and those that start find this in
+    /// their environment.
+    pub async fn redeploy(self, changed: &[(&str, &str)]) -> Result<Self> {
+        let Self { gateway, mut environment, max_processes, log, .. } = self;
+        let port = gateway.address().port();
+        gateway.stop().await;
+        environment.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let gateway = start_gateway(port, &environment, max_processes, &log).await?;
+        gateway.ready().await?;
+        let functions = functions(&environment)?;
+        Ok(Self { gateway, log, environment, functions, ..self })
     }
 
     /// The cluster's superuser, in this stack's database.
@@ -158,6 +160,32 @@ impl Stack {
 
 fn pid(id: u32) -> Option<Pid> {
     Pid::from_raw(id.try_into().ok()?)
+}
+
+async fn start_gateway(
+    port: u16,
+    environment: &BTreeMap<String, String>,
+    max_processes: usize,
+    log: &Log,
+) -> Result<Gateway> {
+    let options = GatewayOptions {
+        port,
+        environment: environment.clone(),
+        max_processes,
+        log: log.sink(),
+        source_ip_from_header: Some(ADDRESS_HEADER.to_owned()),
+        ..GatewayOptions::new(template()?, binaries()?)
+    };
+    Gateway::start(options).await
+}
+
+/// What each function finds in its environment.
+fn functions(environment: &BTreeMap<String, String>) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let of = |function: gateway::Function| {
+        let own = function.environment.iter().chain(environment).map(|(k, v)| (k.clone(), v.clone()));
+        (function.name.clone(), own.collect())
+    };
+    Ok(template()?.functions.into_iter().map(of).collect())
 }
 
 fn template() -> Result<Template> {

@@ -53,7 +53,7 @@ impl TestDb {
         deployment::address(&self.admin_url, &self.name)
     }
 
-    /// A connection as one of the four roles.
+    /// A connection as one of the five roles.
     pub async fn connect(&self, role: Role) -> anyhow::Result<Client> {
         let password = self.passwords.get(&role).context("the role has no password")?;
         deployment::connect(&deployment::sibling(&self.admin_url, &self.name, Some((role.name(), password)))?)

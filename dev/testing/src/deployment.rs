@@ -51,7 +51,7 @@ pub fn address(url: &str, database: &str) -> anyhow::Result<DatabaseAddress> {
     })
 }
 
-/// Makes the four roles with new passwords.
+/// Makes the five roles with new passwords.
 pub async fn create_roles(admin: &Client) -> anyhow::Result<Passwords> {
     let random = Random::system();
     let mut passwords = Passwords::new();
@@ -121,6 +121,7 @@ pub fn local_environment(sandbox_url: &str) -> BTreeMap<String, String> {
         ("VOLTAGE_SECRET", format!("{SECRET_PREFIX}/voltage")),
         ("VOLTAGE_NODE_URL", at("/{api_endpoint}")),
         ("VOLTAGE_NETWORK", "regtest".into()),
+        ("EGRESS_ADDRESSES", "127.0.0.1".into()),
         ("LIGHTNING_NETWORK", "regtest".into()),
         ("SETUP_POLL_MILLISECONDS", "50".into()),
         ("UPSTREAM_RETRY_MILLISECONDS", "20".into()),

@@ -1,4 +1,4 @@
-//! The four roles, made once per cluster by whoever administers it, and the database they share.
+//! The five roles, made once per cluster by whoever administers it, and the database they share.
 
 use postgres_protocol::password::scram_sha_256;
 use tokio_postgres::Client;
@@ -15,18 +15,21 @@ pub enum Role {
     Auth,
     /// What a signed-in user does, within the rows that are theirs.
     Api,
-    /// Schedules, webhooks and the operator's tool, on the tables that name it.
+    /// What providers tell us: the inbox, and the secrets their deliveries are signed with.
+    Webhooks,
+    /// Schedules and the operator's tool, on the tables that name it.
     Jobs,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Owner, Self::Auth, Self::Api, Self::Jobs];
+    pub const ALL: [Self; 5] = [Self::Owner, Self::Auth, Self::Api, Self::Webhooks, Self::Jobs];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Owner => "satchel_owner",
             Self::Auth => "satchel_auth",
             Self::Api => "satchel_api",
+            Self::Webhooks => "satchel_webhooks",
             Self::Jobs => "satchel_jobs",
         }
     }
@@ -37,6 +40,7 @@ impl Role {
             Self::Owner => "owner",
             Self::Auth => "auth",
             Self::Api => "api",
+            Self::Webhooks => "webhooks",
             Self::Jobs => "jobs",
         }
     }
@@ -77,7 +81,7 @@ pub async fn create(admin: &Client, role: Role, password: &Secret<String>) -> Re
     Ok(())
 }
 
-/// Makes the database `name`, owned by [`Role::Owner`], closed to everybody but the four roles.
+/// Makes the database `name`, owned by [`Role::Owner`], closed to everybody but the five roles.
 pub async fn create_database(admin: &Client, name: &str) -> Result<(), DbError> {
     let quoted: String =
         admin.query_typed_one("SELECT quote_ident($1)", &[(&name, super::Type::TEXT)]).await?.get(0);
@@ -101,13 +105,13 @@ pub async fn copy_database(admin: &Client, template: &str, name: &str) -> Result
     close(admin, name).await
 }
 
-/// Lets in the four roles and nobody else.
+/// Lets in the five roles and nobody else.
 async fn close(admin: &Client, quoted: &str) -> Result<(), DbError> {
-    let [owner, auth, api, jobs] = Role::ALL.map(Role::name);
+    let roles = Role::ALL.map(Role::name).join(", ");
     admin
         .batch_execute(&format!(
             "REVOKE ALL ON DATABASE {quoted} FROM PUBLIC;
-             GRANT CONNECT ON DATABASE {quoted} TO {owner}, {auth}, {api}, {jobs};"
+             GRANT CONNECT ON DATABASE {quoted} TO {roles};"
         ))
         .await?;
     Ok(())

@@ -176,6 +176,15 @@ impl Saga {
         }
     }
 
+    /// Whether the account at this provider is ours to use.
+    pub fn is_configured(&self, provider: Provider) -> bool {
+        match provider {
+            Provider::Btcpay => self.btcpay.is_some(),
+            Provider::Voltage => self.voltage.is_some(),
+            Provider::Lnd => true,
+        }
+    }
+
     fn btcpay(&self) -> Result<&Btcpay, SetupError> {
         self.btcpay.as_ref().ok_or(SetupError::NotConfigured(Provider::Btcpay))
     }

@@ -37,6 +37,13 @@ impl Kind {
             Self::VoltageNode => "voltage_node",
         }
     }
+
+    const fn provider(self) -> Provider {
+        match self {
+            Self::BtcpayStore => Provider::Btcpay,
+            Self::VoltageNode => Provider::Voltage,
+        }
+    }
 }
 
 /// One thing at a provider that carries our marker and belongs to no setup.
@@ -163,11 +170,10 @@ pub async fn read(client: &impl GenericClient, id: Uuid) -> Result<Option<Report
     let row =
         query_opt(client, "SELECT items, created_at FROM orphan_reports WHERE id = $1", &[(&id, Type::UUID)])
             .await?;
-    Ok(row.map(|row| Report {
-        id,
-        orphans: serde_json::from_value(row.get("items")).unwrap_or_default(),
-        created_at: row.get("created_at"),
-    }))
+    let Some(row) = row else { return Ok(None) };
+    let unreadable = |_| DbError::Other("orphan_reports holds a report that this build cannot read".into());
+    let orphans = serde_json::from_value(row.get("items")).map_err(unreadable)?;
+    Ok(Some(Report { id, orphans, created_at: row.get("created_at") }))
 }
 
 /// What became of an orphan of a report.
@@ -177,7 +183,7 @@ pub enum Fate {
     Deleted,
     /// It has a wallet, and nobody said that it may go with what it holds.
     MayHoldFunds,
-    /// It belongs to a setup by now, or is gone.
+    /// It belongs to a setup by now, carries another name, or is gone.
     NoOrphan,
     /// The provider refused, or is away: applied again, the report goes on there.
     Failed {
@@ -218,8 +224,16 @@ pub async fn apply(
     let orphans = find(saga).await?;
     let mut fates = Vec::new();
     for named in report.orphans {
-        let still = orphans.iter().find(|orphan| orphan.kind == named.kind && orphan.id == named.id);
+        // One that carries another name by now is not the one that was reported.
+        let same = |orphan: &&Orphan| {
+            (orphan.kind, &orphan.id, orphan.setup_id) == (named.kind, &named.id, named.setup_id)
+        };
+        let still = orphans.iter().find(same);
         let fate = match still {
+            // Nobody looked whether it is there.
+            None if !saga.is_configured(named.kind.provider()) => {
+                Fate::Failed { code: SetupError::not_configured(named.kind.provider()) }
+            }
             None => Fate::NoOrphan,
             Some(orphan) if orphan.has_wallet && !with_funds.contains(&orphan.id) => Fate::MayHoldFunds,
             Some(orphan) => match delete(saga, orphan).await {

@@ -48,14 +48,16 @@ pub async fn broken(client: &impl GenericClient) -> Result<Vec<Imported>, DbErro
 }
 
 /// Writes down the setup an imported address stands for, its store kept if it has one; returns its id. An address that
-/// has a setup keeps it.
+/// has a setup keeps it; before it has come to its store, the store may be set right in the import.
 pub async fn adopt(
     client: &impl GenericClient,
     imported: &Imported,
     domain: &str,
     (random, now): (&Random, OffsetDateTime),
 ) -> Result<Uuid, AdoptError> {
+    let store = imported.btcpay_store_id.as_ref().filter(|store| !store.is_empty());
     if let Some(id) = imported.setup_id {
+        set_store_right(client, id, store).await.map_err(|error| AdoptError::Begin(error.into()))?;
         return Ok(id);
     }
     let name = imported.address.split('@').next().unwrap_or_default().to_ascii_lowercase();
@@ -69,15 +71,29 @@ pub async fn adopt(
         client,
         "WITH linked AS (UPDATE imported_lightning_addresses SET setup_id = $1 WHERE user_id = $2)
          UPDATE lightning_setups SET btcpay_store_id = $3 WHERE id = $1",
-        &[
-            (&id, Type::UUID),
-            (&imported.user_id, Type::UUID),
-            (&imported.btcpay_store_id.as_ref().filter(|store| !store.is_empty()), Type::TEXT),
-        ],
+        &[(&id, Type::UUID), (&imported.user_id, Type::UUID), (&store, Type::TEXT)],
     )
     .await
     .map_err(|error| AdoptError::Begin(error.into()))?;
     Ok(id)
+}
+
+/// Until the step that makes the store is done, a setup has none but the one it was given here.
+async fn set_store_right(
+    client: &impl GenericClient,
+    setup_id: Uuid,
+    store: Option<&String>,
+) -> Result<(), DbError> {
+    execute(
+        client,
+        "UPDATE lightning_setups s SET btcpay_store_id = $2
+         WHERE s.id = $1 AND s.state = 'failed'
+           AND s.step IN ('create_node', 'await_node', 'init_wallet', 'bake_macaroon', 'create_store')
+           AND EXISTS (SELECT FROM imported_lightning_addresses i WHERE i.setup_id = s.id)",
+        &[(&setup_id, Type::UUID), (&store, Type::TEXT)],
+    )
+    .await?;
+    Ok(())
 }
 
 impl Imported {

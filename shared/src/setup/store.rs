@@ -9,7 +9,7 @@ use super::run::{Progress, Run};
 use super::steps::Move;
 use super::{Saga, SetupError};
 use crate::btcpay::{LightningNode, Store, StoreId};
-use crate::upstream::{Failure, Provider, UpstreamError};
+use crate::upstream::{Failure, Provider, UpstreamError, code};
 
 /// BTCPay takes no longer name, and users may have longer ones. It is for people to read; the marker tells stores apart.
 const STORE_NAME_CHARS: usize = 50;
@@ -152,6 +152,20 @@ pub(super) async fn one_webhook(saga: &Saga, store: &StoreId) -> Result<Option<S
         saga.call(Provider::Btcpay, btcpay.delete_webhook(store, &extra.id)).await?;
     }
     Ok(kept.map(|webhook| webhook.id.to_string()))
+}
+
+/// Every webhook of the store that calls us, of a store that stays.
+pub(super) async fn delete_webhooks(saga: &Saga, setup: &Setup) -> Result<(), SetupError> {
+    let (btcpay, store) = (saga.btcpay()?, store_id(setup)?);
+    let url = webhook_url(saga, &store);
+    let webhooks = match saga.call(Provider::Btcpay, btcpay.list_webhooks(&store)).await {
+        Err(SetupError::Upstream(error)) if error.code == code::BTCPAY_NOT_FOUND => return Ok(()),
+        other => other?,
+    };
+    for webhook in webhooks.iter().filter(|webhook| webhook.url == url) {
+        saga.call(Provider::Btcpay, btcpay.delete_webhook(&store, &webhook.id)).await?;
+    }
+    Ok(())
 }
 
 fn webhook_url(saga: &Saga, store: &StoreId) -> String {

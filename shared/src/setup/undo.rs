@@ -1,5 +1,5 @@
 //! A setup taken back, step by step from the last to the first. Nothing does this by itself: it runs when an operator
-//! says so.
+//! says so. What it made goes; a store brought over from another system was there before, and stays.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::row::{LEASE, Setup, State, columns};
 use super::run::Run;
 use super::steps::{Move, Step};
+use super::store::delete_webhooks;
 use super::{Saga, SetupError};
 use crate::audit::Origin;
-use crate::db::{self, Type, execute, query_opt};
+use crate::db::{self, DbError, GenericClient, Type, execute, query_opt};
 
 /// Whether a node that has a wallet may go, and all it holds with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,14 @@ pub async fn undo(saga: &Saga, id: Uuid, funds: Funds, origin: Origin<'_>) -> Re
         setup.voltage_node_id = setup.voltage_node_id.or(found.voltage_node_id);
         setup.btcpay_store_id = setup.btcpay_store_id.or(found.btcpay_store_id);
     }
+    let keeps_store = {
+        let connection = saga.db.connection().await?;
+        keeps_store(connection.client(), &setup).await?
+    };
+    if keeps_store {
+        delete_webhooks(saga, &setup).await?;
+        setup.btcpay_store_id = None;
+    }
     for step in Step::ALL.into_iter().rev() {
         step.undo(&mut run, &setup).await?;
     }
@@ -65,13 +74,16 @@ pub async fn undo(saga: &Saga, id: Uuid, funds: Funds, origin: Origin<'_>) -> Re
          logged AS (
              INSERT INTO lightning_setup_log (setup_id, user_id, step, event, attempt, created_at)
              VALUES ($1, $2, $4, 'undone', 0, $5))
-         UPDATE lightning_setups SET state = 'undone', updated_at = $5 WHERE id = $1 AND lease_token = $3",
+         UPDATE lightning_setups
+         SET state = 'undone', updated_at = $5, btcpay_store_id = CASE WHEN $6 THEN NULL ELSE btcpay_store_id END
+         WHERE id = $1 AND lease_token = $3",
         &[
             (&setup.id, Type::UUID),
             (&setup.user_id, Type::UUID),
             (&setup.lease_token, Type::INT8),
             (&setup.step.name(), Type::TEXT),
             (&now, Type::TIMESTAMPTZ),
+            (&keeps_store, Type::BOOL),
         ],
     )
     .await?;
@@ -81,6 +93,13 @@ pub async fn undo(saga: &Saga, id: Uuid, funds: Funds, origin: Origin<'_>) -> Re
     let details = json!({ "address": setup.address, "with_funds": funds == Funds::Abandon });
     run.note(&tx, &setup, "setup.undone", details, now).await?;
     Ok(db::commit(tx).await?)
+}
+
+/// Whether the setup's store was brought over from another system.
+pub async fn keeps_store(client: &impl GenericClient, setup: &Setup) -> Result<bool, DbError> {
+    let sql = "SELECT FROM imported_lightning_addresses WHERE user_id = $1 AND btcpay_store_id = $2";
+    let parameters = [(&setup.user_id as _, Type::UUID), (&setup.btcpay_store_id as _, Type::TEXT)];
+    Ok(query_opt(client, sql, &parameters).await?.is_some())
 }
 
 /// The lease of a setup nobody runs.

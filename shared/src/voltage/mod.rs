@@ -29,7 +29,7 @@ pub struct Voltage {
 
 impl Voltage {
     /// Reads `VOLTAGE_SECRET`, without which there is no Voltage, and what begins with `VOLTAGE_` beside it;
-    /// `EGRESS_ADDRESSES` are whom a node talks to.
+    /// `EGRESS_ADDRESSES` are whom a node talks to, `any` for everybody.
     pub fn wire(config: &mut Config, upstream: &Upstream) -> Option<Self> {
         let key = config.optional_secret::<ApiKeyDocument, ApiKey>("VOLTAGE_SECRET")?;
         let settings = Settings::read(config, upstream.scheme())?;

@@ -8,6 +8,8 @@ use crate::upstream::{BaseUrl, Scheme};
 const DEFAULT_URL: &str = "https://api.voltage.cloud";
 const DEFAULT_NODE_URL: &str = "https://{api_endpoint}:8080";
 const ENDPOINT: &str = "{api_endpoint}";
+/// In place of addresses: somebody means it when a node is to let everybody in.
+const EVERYBODY: &str = "any";
 
 /// What every node of ours is.
 #[derive(Clone)]
@@ -18,7 +20,8 @@ pub(super) struct Settings {
     network: &'static str,
     node_type: &'static str,
     purchased_type: &'static str,
-    /// Who may talk to a node: an LND without a wallet belongs to whoever reaches it first.
+    /// Who may talk to a node, BTCPay and we: an LND without a wallet belongs to whoever reaches it first. Empty is
+    /// everybody.
     whitelist: Vec<String>,
 }
 
@@ -100,8 +103,14 @@ impl Settings {
 
 fn addresses(config: &mut Config) -> Vec<String> {
     let text = config.optional("EGRESS_ADDRESSES").unwrap_or_default();
+    if text.trim() == EVERYBODY {
+        return Vec::new();
+    }
     let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
     let addresses: Vec<_> = addresses.map(ToOwned::to_owned).collect();
+    if addresses.is_empty() {
+        config.problem("EGRESS_ADDRESSES is missing: a new node would let everybody in");
+    }
     if addresses.iter().any(|address| address.parse::<IpAddr>().is_err()) {
         config.problem("EGRESS_ADDRESSES is not a list of IP addresses with commas between them");
     }

@@ -2,46 +2,48 @@
 
 use testing::{Result, TestDb};
 
-/// Table, whether its rows are guarded, and what the three working roles may: Select, Insert, Update, Delete.
+/// Table, whether its rows are guarded, and what the four working roles may: Select, Insert, Update, Delete.
 /// The owner may do anything to every table, and sees no row of a guarded one.
-const TABLES: [(&str, bool, [&str; 3]); 24] = [
-    //                           auth   api     jobs
-    ("audit_chains", true, ["SIU", "SIU", "SIU"]),
-    ("audit_heads", true, ["", "", "SI"]),
-    ("audit_logs", true, ["SI", "SI", "SI"]),
-    ("challenges", true, ["SIU", "SU", "SD"]),
-    ("idempotency_keys", true, ["", "SIUD", "SD"]),
-    ("identities", true, ["SIU", "SIU", ""]),
-    ("imported_lightning_addresses", true, ["", "", "SIU"]),
-    ("invoices", true, ["", "SIU", "S"]),
-    ("lightning_addresses", true, ["", "SI", "SID"]),
-    ("lightning_setup_log", true, ["I", "SI", "SI"]),
-    ("lightning_setup_log_id_seq", false, ["", "", ""]),
+const TABLES: [(&str, bool, [&str; 4]); 24] = [
+    //                           auth   api     hooks  jobs
+    ("audit_chains", true, ["SIU", "SIU", "SIU", "SIU"]),
+    ("audit_heads", true, ["", "", "", "SI"]),
+    ("audit_logs", true, ["SI", "SI", "SI", "SI"]),
+    ("challenges", true, ["SIU", "SU", "", "SD"]),
+    ("idempotency_keys", true, ["", "SIUD", "", "SD"]),
+    ("identities", true, ["SIU", "SIU", "", ""]),
+    ("imported_lightning_addresses", true, ["", "", "", "SIU"]),
+    ("invoices", true, ["", "SIU", "", "S"]),
+    ("lightning_addresses", true, ["", "SI", "", "SID"]),
+    ("lightning_setup_log", true, ["I", "SI", "", "SI"]),
+    ("lightning_setup_log_id_seq", false, ["", "", "", ""]),
     // The API reads some columns of it, and none that opens a wallet.
-    ("lightning_setup_secrets", true, ["", "IU", "SIU"]),
-    ("lightning_setup_steps", true, ["", "SIU", "SIU"]),
-    ("lightning_setups", true, ["SI", "SIU", "SIU"]),
-    ("nodes", true, ["", "SIU", "S"]),
-    ("orphan_reports", false, ["", "", "SIU"]),
-    ("provider_breakers", false, ["S", "SIU", "SIU"]),
-    ("rate_limits", false, ["SIU", "SIU", "SD"]),
-    ("reseal_progress", true, ["", "", "SIU"]),
-    ("schema_migrations", false, ["", "", ""]),
-    ("sessions", true, ["SIU", "SU", ""]),
-    ("signing_keys", false, ["SI", "S", "SIU"]),
-    ("users", true, ["SIU", "S", ""]),
-    ("webhook_events", true, ["", "", "SI"]),
+    ("lightning_setup_secrets", true, ["", "IU", "", "SIU"]),
+    ("lightning_setup_steps", true, ["", "SIU", "", "SIU"]),
+    ("lightning_setups", true, ["SI", "SIU", "", "SIU"]),
+    ("nodes", true, ["", "SIU", "", "S"]),
+    ("orphan_reports", false, ["", "", "", "SIU"]),
+    ("provider_breakers", false, ["S", "SIU", "", "SIU"]),
+    ("rate_limits", false, ["SIU", "SIU", "", "SD"]),
+    ("reseal_progress", true, ["", "", "", "SIU"]),
+    ("schema_migrations", false, ["", "", "", ""]),
+    ("sessions", true, ["SIU", "SU", "", ""]),
+    ("signing_keys", false, ["SI", "S", "", "SIU"]),
+    ("users", true, ["SIU", "S", "", ""]),
+    ("webhook_events", true, ["", "", "SI", ""]),
 ];
 
 /// Every policy there is: table, role, and whose rows it opens.
-const POLICIES: [(&str, &str, &str); 35] = [
+const POLICIES: [(&str, &str, &str); 38] = [
     ("audit_chains", "satchel_api", "own"),
     ("audit_chains", "satchel_auth", "all"),
     ("audit_chains", "satchel_jobs", "all"),
+    ("audit_chains", "satchel_webhooks", "all"),
     ("audit_heads", "satchel_jobs", "all"),
     ("audit_logs", "satchel_api", "own"),
     ("audit_logs", "satchel_auth", "all"),
     ("audit_logs", "satchel_jobs", "all"),
+    ("audit_logs", "satchel_webhooks", "all"),
     ("challenges", "satchel_api", "own"),
     ("challenges", "satchel_auth", "all"),
     ("challenges", "satchel_jobs", "all"),
@@ -54,6 +56,7 @@ const POLICIES: [(&str, &str, &str); 35] = [
     ("invoices", "satchel_jobs", "all"),
     ("lightning_addresses", "satchel_api", "own"),
     ("lightning_addresses", "satchel_jobs", "all"),
+    ("lightning_addresses", "satchel_webhooks", "all"),
     ("lightning_setup_log", "satchel_api", "own"),
     ("lightning_setup_log", "satchel_auth", "all"),
     ("lightning_setup_log", "satchel_jobs", "all"),
@@ -85,7 +88,7 @@ async fn every_role_may_do_to_every_table_just_what_is_listed() -> Result<()> {
                                                ('DELETE', 'D', 4), ('TRUNCATE', 'T', 5), ('REFERENCES', 'R', 6),
                                                ('TRIGGER', 'G', 7)) AS p (privilege, letter, place)
                                   WHERE has_table_privilege(role, c.oid, privilege))
-                          FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_jobs', 'public'])
+                          FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_webhooks', 'satchel_jobs', 'public'])
                                WITH ORDINALITY AS r (role, nth) ORDER BY nth)
              FROM pg_class c
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
@@ -104,6 +107,32 @@ async fn every_role_may_do_to_every_table_just_what_is_listed() -> Result<()> {
         })
         .collect();
     assert_eq!(found, expected);
+    Ok(())
+}
+
+/// Columns that may be read of a table that may not be read whole.
+const COLUMNS: [(&str, &str, &str); 3] = [
+    ("lightning_addresses", "satchel_webhooks", "btcpay_config_sealed btcpay_store_id user_id"),
+    (
+        "lightning_setup_secrets",
+        "satchel_api",
+        "macaroon_sealed seed_handed_over_at seed_handed_over_to seed_sealed setup_id user_id webhook_secret_sealed",
+    ),
+    ("sessions", "satchel_jobs", "id refresh_key_sealed"),
+];
+
+#[tokio::test]
+async fn of_a_table_that_is_not_theirs_whole_they_read_just_the_columns_listed() -> Result<()> {
+    let db = TestDb::create().await?;
+    let found = "SELECT table_name::text, grantee::text, string_agg(column_name, ' ' ORDER BY column_name COLLATE \"C\")
+                 FROM information_schema.column_privileges
+                 WHERE table_schema = 'public' AND privilege_type = 'SELECT' AND grantee LIKE 'satchel\\_%'
+                   AND NOT has_table_privilege(grantee, format('public.%I', table_name), 'SELECT')
+                 GROUP BY 1, 2 ORDER BY 1, 2";
+    let found = db.admin().await?.query_typed(found, &[]).await?;
+    let found: Vec<(&str, &str, &str)> =
+        found.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(found, COLUMNS);
     Ok(())
 }
 
@@ -142,7 +171,7 @@ async fn every_policy_opens_all_rows_to_a_named_role_or_own_rows_to_the_api() ->
     for (role, rows) in [("satchel_api", "own"), ("satchel_auth", "all")] {
         expected.push(("users".to_owned(), role.to_owned(), rows.to_owned()));
     }
-    expected.push(("webhook_events".to_owned(), "satchel_jobs".to_owned(), "all".to_owned()));
+    expected.push(("webhook_events".to_owned(), "satchel_webhooks".to_owned(), "all".to_owned()));
     assert_eq!(policies, expected);
     Ok(())
 }
@@ -180,7 +209,7 @@ async fn no_role_can_rise_above_the_policies() -> Result<()> {
         "no SECURITY DEFINER, and a search_path for each"
     );
     let makes_tables =
-        "SELECT count(*) FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_jobs']) AS role
+        "SELECT count(*) FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_webhooks', 'satchel_jobs']) AS role
                         WHERE has_schema_privilege(role, 'public', 'CREATE')";
     assert_eq!(crate::number(&admin, makes_tables).await?, 0);
     Ok(())

@@ -77,7 +77,10 @@ async fn outside(scene: &Scene, user: &User, btcpay: &BtcpayConfig, node: &NodeC
     let setup = scene.setup(user).await?;
     let stores = stores(scene, user).await?;
     let [store] = stores.as_slice() else { anyhow::bail!("{} stores", stores.len()) };
-    ensure!(store.id == btcpay.store_id && Some(&store.id) == setup.btcpay_store_id.as_ref(), "another store");
+    ensure!(
+        store.id == btcpay.store_id && Some(&store.id) == setup.btcpay_store_id.as_ref(),
+        "another store"
+    );
     ensure!(store.name == user.name, "the store is called {}", store.name);
 
     let [webhook] = store.webhooks.as_slice() else { anyhow::bail!("{} webhooks", store.webhooks.len()) };
@@ -102,7 +105,11 @@ async fn outside(scene: &Scene, user: &User, btcpay: &BtcpayConfig, node: &NodeC
     }
     let [machine] = nodes.as_slice() else { anyhow::bail!("{} nodes", nodes.len()) };
     ensure!(Some(&machine.node_id) == setup.voltage_node_id.as_ref(), "the node on record is another");
-    ensure!(machine.name == scene.marker(user, setup.generation).await?, "the node is called {}", machine.name);
+    ensure!(
+        machine.name == scene.marker(user, setup.generation).await?,
+        "the node is called {}",
+        machine.name
+    );
     ensure!(machine.status == "running", "the node is {}", machine.status);
     let lnd = scene.world.sandbox.nodes().get(&machine.lnd).context("no LND on the node")?;
     ensure!(node.pubkey.as_ref() == Some(&lnd.pubkey), "the key on record is another node's");
@@ -138,7 +145,10 @@ async fn story(scene: &Scene, user: &User) -> Result<()> {
     let log = "SELECT step, event, created_at FROM lightning_setup_log WHERE setup_id = $1 ORDER BY id";
     let log = scene.admin.query_typed(log, &[(&user.setup_id, Type::UUID)]).await?;
     let events: Vec<(&str, &str)> = log.iter().map(|row| (row.get(0), row.get(1))).collect();
-    ensure!(events.first().is_some_and(|(_, event)| *event == "begun"), "it does not begin with its beginning");
+    ensure!(
+        events.first().is_some_and(|(_, event)| *event == "begun"),
+        "it does not begin with its beginning"
+    );
     let anew = events.iter().rposition(|(_, event)| *event == "started_over").unwrap_or_default();
     let done: Vec<&str> =
         events[anew..].iter().filter(|(_, event)| *event == "done").map(|(step, _)| *step).collect();
@@ -187,7 +197,8 @@ async fn pays(scene: &Scene, user: &User, btcpay: &BtcpayConfig, node: &NodeConf
     let macaroon = Macaroon::parse(node.macaroon.expose()).map_err(|error| anyhow::anyhow!("{error}"))?;
     ensure!(macaroon.judge() == shared::lightning::macaroon::Verdict::Narrow, "the macaroon is too wide");
     let store: StoreId = btcpay.store_id.parse()?;
-    let new = NewInvoice { order_id: user.setup_id, amount_msat: 21_000, description: "test", expiry_minutes: 15 };
+    let new =
+        NewInvoice { order_id: user.setup_id, amount_msat: 21_000, description: "test", expiry_minutes: 15 };
     let invoice = scene.btcpay.create_invoice(&store, &new).await.context("the store makes no invoice")?;
     let bolt11 = scene.btcpay.bolt11(&store, &invoice.id).await.context("the invoice has no BOLT11")?;
     let bolt11 = Bolt11::parse(&bolt11).map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -211,7 +222,8 @@ pub async fn nothing_left_over(scene: &Scene, users: i64) -> Result<()> {
         ensure!(found == expected, "{found} {what}, expected {expected}");
     }
     let document = scene.world.sandbox.secrets().get("satchel/audit").context("no audit key")?;
-    let key = AuditKey::try_from(serde_json::from_str::<AuditDocument>(&document)?).map_err(anyhow::Error::msg)?;
+    let key =
+        AuditKey::try_from(serde_json::from_str::<AuditDocument>(&document)?).map_err(anyhow::Error::msg)?;
     let verified = audit::verify(&scene.admin, &key).await?;
     verified.map_err(|broken| anyhow::anyhow!("the audit log is not what was written: {broken}"))?;
     Ok(())

@@ -146,7 +146,8 @@ async fn every_call(seed: u64, kind: &'static str, misbehave: Misbehaviour, roun
             let late = matches!(misbehave, Misbehaviour::Late { .. })
                 .then_some([Late::BeforeTheNextRun, Late::DuringIt][pick(round, 2)]);
             let survived = survives(&scene, &user, late).await;
-            let retries = survived.map_err(|error| error.context(format!("{} {kind}, round {round}", call.step)))?;
+            let retries =
+                survived.map_err(|error| error.context(format!("{} {kind}, round {round}", call.step)))?;
             setups += 1;
             first += u32::from(retries == 0);
             most = most.max(retries);
@@ -167,7 +168,9 @@ fn whatever_becomes_of_any_call_a_setup_ends_whole_with_one_store_and_one_node()
     for (kind, world) in worlds {
         match joined(world) {
             Ok([of_kind, first, most]) => {
-                println!("a call that {kind}: {of_kind} setups, {first} at the first try, at most {most} retries");
+                println!(
+                    "a call that {kind}: {of_kind} setups, {first} at the first try, at most {most} retries"
+                );
                 setups += of_kind;
             }
             Err(error) => wrong.push(format!("{error:#}")),
@@ -184,7 +187,8 @@ async fn the_calls_of_an_undisturbed_setup_are_those_of_the_table() -> Result<()
     let user = scene.user("satoshi").await?;
     assert_eq!(scene.first_run(&user).await?.state, State::Finished);
     let made = scene.world.sandbox.calls();
-    let calls: u64 = made.iter().filter(|call| call.service != Service::SecretsManager).map(|call| call.count).sum();
+    let calls: u64 =
+        made.iter().filter(|call| call.service != Service::SecretsManager).map(|call| call.count).sum();
     let undisturbed = CALLS.iter().filter(|call| call.after_a_loss.is_none()).count();
     assert_eq!(calls, undisturbed as u64, "{made:#?}");
     Ok(())

@@ -6,14 +6,7 @@ use testing::postgres::{Server, StartOptions};
 use testing::{Result, TestDb};
 
 use crate::check;
-use crate::scene::{Scene, SceneOptions, User};
-
-/// What the sandbox really made, and what of it is still there.
-fn made(scene: &Scene, service: Service, kind: &str) -> (u64, u64) {
-    let objects = scene.world.sandbox.objects();
-    let found = objects.iter().find(|objects| objects.service == service && objects.kind == kind);
-    found.map_or((0, 0), |objects| (objects.created, objects.created - objects.deleted))
-}
+use crate::scene::{Made, Scene, SceneOptions, User};
 
 async fn is_whole_after_one_run(scene: &Scene, user: &User) -> Result<()> {
     let setup = scene.first_run(user).await?;
@@ -31,10 +24,10 @@ async fn a_setup_on_a_node_of_its_own_is_fully_configured_on_the_first_try() -> 
     let user = scene.user("satoshi").await?;
     is_whole_after_one_run(&scene, &user).await?;
     check::nothing_left_over(&scene, 1).await?;
-    assert_eq!(made(&scene, Service::Btcpay, "store"), (1, 1));
-    assert_eq!(made(&scene, Service::Btcpay, "webhook"), (1, 1));
-    assert_eq!(made(&scene, Service::Voltage, "node"), (1, 1));
-    assert_eq!(made(&scene, Service::Lnd, "wallet"), (1, 1));
+    assert_eq!(scene.made(Service::Btcpay, "store"), Made { created: 1, kept: 1 });
+    assert_eq!(scene.made(Service::Btcpay, "webhook"), Made { created: 1, kept: 1 });
+    assert_eq!(scene.made(Service::Voltage, "node"), Made { created: 1, kept: 1 });
+    assert_eq!(scene.made(Service::Lnd, "wallet"), Made { created: 1, kept: 1 });
     assert_eq!(scene.settle().await?.setups, 1);
     assert_eq!(scene.settle().await?.setups, 0, "a setup is looked through once");
     check::whole(&scene, &user).await
@@ -47,8 +40,8 @@ async fn a_setup_on_a_registered_node_connects_that_node_and_makes_none() -> Res
     scene.register_node(&user).await?;
     is_whole_after_one_run(&scene, &user).await?;
     check::nothing_left_over(&scene, 1).await?;
-    assert_eq!(made(&scene, Service::Btcpay, "store"), (1, 1));
-    assert_eq!(made(&scene, Service::Voltage, "node"), (0, 0));
+    assert_eq!(scene.made(Service::Btcpay, "store"), Made { created: 1, kept: 1 });
+    assert_eq!(scene.made(Service::Voltage, "node"), Made { created: 0, kept: 0 });
     Ok(())
 }
 
@@ -69,7 +62,8 @@ async fn a_node_that_signs_its_own_certificate_is_pinned_at_both_ends() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setup_costs_a_known_number_of_flushed_commits() -> Result<()> {
     let cluster = Server::start(StartOptions::for_tests("setup-commits"))?;
-    let scene = Scene::start_on(TestDb::create_at(&cluster.admin_url()).await?, SceneOptions::default()).await?;
+    let scene =
+        Scene::start_on(TestDb::create_at(&cluster.admin_url()).await?, SceneOptions::default()).await?;
     let next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
     let mut counted = Vec::new();
     for source in [NodeSource::Voltage, NodeSource::Registered] {
@@ -82,7 +76,10 @@ async fn a_setup_costs_a_known_number_of_flushed_commits() -> Result<()> {
         counted.push(scene.number(next).await? - before);
         assert_eq!(setup.state, State::Finished);
     }
-    println!("flushed commits per setup: {} with a node of its own, {} on a registered one", counted[0], counted[1]);
+    println!(
+        "flushed commits per setup: {} with a node of its own, {} on a registered one",
+        counted[0], counted[1]
+    );
     // Begun and taken up, and the end of each step with the beginning of the next; the registered node's macaroon
     // is read once, and that is audited.
     assert_eq!(counted, [8, 5]);

@@ -47,7 +47,10 @@ async fn dies_after(saga: &Saga, claimed: Claimed, polls: u32) -> Result<bool> {
 
 async fn goes_on(scene: &Scene, user: &User) -> Result<u32> {
     if scene.setup(user).await?.state == State::Running {
-        ensure!(scene.jobs.take_up(Some(user.setup_id), ORIGIN).await?.is_none(), "the lease died with its holder");
+        ensure!(
+            scene.jobs.take_up(Some(user.setup_id), ORIGIN).await?.is_none(),
+            "the lease died with its holder"
+        );
     }
     let retries = scene.finish(user, RETRIES).await?;
     scene.settle().await?;
@@ -69,7 +72,8 @@ async fn at_every_await(life: Life, seed: u64) -> Result<[u32; 2]> {
     let scene = Scene::start_with(SceneOptions { seed, ..SceneOptions::default() }).await?;
     let (mut deaths, mut most) = (0, 0);
     for polls in 1.. {
-        let source = if let Life::RegisteredNode = life { NodeSource::Registered } else { NodeSource::Voltage };
+        let source =
+            if let Life::RegisteredNode = life { NodeSource::Registered } else { NodeSource::Voltage };
         let user = scene.user_with(&format!("user-{polls}"), source).await?;
         match life {
             Life::OwnNode => {}
@@ -111,7 +115,8 @@ fn a_run_that_dies_at_any_await_leaves_a_setup_that_the_next_runs_finish() -> Re
 }
 
 #[test]
-fn a_run_that_dies_while_it_gives_a_stranger_s_node_up_leaves_a_setup_that_the_next_runs_finish() -> Result<()> {
+fn a_run_that_dies_while_it_gives_a_stranger_s_node_up_leaves_a_setup_that_the_next_runs_finish() -> Result<()>
+{
     at_every_await_of(&[Life::Stranger])
 }
 

@@ -2,8 +2,10 @@
 //!
 //! `SATCHEL_FULL=1` runs what takes long in its long form.
 
+mod chaos;
 mod check;
 mod faults;
+mod fencing;
 mod happy;
 mod killed;
 mod scene;

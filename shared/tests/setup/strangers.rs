@@ -94,7 +94,8 @@ async fn a_stranger_s_node_that_cannot_be_deleted_at_once_is_deleted_in_the_end(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_dies_while_it_deletes_a_stranger_s_node_leaves_a_setup_that_the_next_runs_finish() -> Result<()> {
+async fn a_run_that_dies_while_it_deletes_a_stranger_s_node_leaves_a_setup_that_the_next_runs_finish()
+-> Result<()> {
     let scene = Scene::start().await?;
     let user = scene.user("satoshi").await?;
     let delete = Route::service(Service::Voltage).path("/voltage/node/delete");

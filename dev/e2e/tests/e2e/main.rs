@@ -9,5 +9,6 @@ mod rate_limit;
 mod request_ids;
 mod restarts;
 mod secrets;
+mod setup;
 mod sign_in;
 mod watch;

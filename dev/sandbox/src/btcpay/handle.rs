@@ -128,6 +128,15 @@ impl Btcpay {
         self.settings(|settings| settings.waits = waits.to_vec());
     }
 
+    /// The order in which stores and webhooks are listed: `BTCPay` promises none, and gives the oldest first until said
+    /// otherwise.
+    pub fn list_newest_first(&self, newest_first: bool) {
+        self.state(|state| {
+            state.settings.newest_first = newest_first;
+            state.lists.clear();
+        });
+    }
+
     /// Shortens (or stretches) those waits for a test.
     pub fn set_retry_factor(&self, factor: f64) -> anyhow::Result<()> {
         anyhow::ensure!((0.0..=1000.0).contains(&factor), "factor {factor} is not between 0 and 1,000");

@@ -97,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) drop_next: u64,
     /// The next so many deliveries are sent twice.
     pub(crate) double_next: u64,
+    /// Stores and webhooks are listed so, else the oldest first.
+    pub(crate) newest_first: bool,
 }
 
 impl Default for Settings {
@@ -112,6 +114,7 @@ impl Default for Settings {
             answer_within: Duration::from_secs(10),
             drop_next: 0,
             double_next: 0,
+            newest_first: false,
         }
     }
 }

@@ -55,7 +55,13 @@ fn list(call: &mut Call<'_>) -> Answer {
         let state = &mut *call.state;
         let list = match state.lists.get(&user) {
             Some(list) => list.clone(),
-            None => join(state.all_stores().filter(|store| store.owner == user)),
+            None => {
+                let mut own: Vec<_> = state.all_stores().filter(|store| store.owner == user).collect();
+                if state.settings.newest_first {
+                    own.reverse();
+                }
+                join(own)
+            }
         };
         state.lists.insert(user, list.clone());
         return Ok(Reply::prepared(StatusCode::OK, list));
@@ -68,7 +74,7 @@ fn list(call: &mut Call<'_>) -> Answer {
     Ok(Reply::prepared(StatusCode::OK, join(seen)))
 }
 
-fn join<'a>(stores: impl Iterator<Item = &'a StoredStore>) -> Bytes {
+fn join<'a>(stores: impl IntoIterator<Item = &'a StoredStore>) -> Bytes {
     let mut list = String::from("[");
     for store in stores {
         if list.len() > 1 {

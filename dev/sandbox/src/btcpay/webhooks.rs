@@ -17,7 +17,10 @@ pub(crate) fn all(call: &mut Call<'_>, store: &str) -> Answer {
     match *call.method {
         Method::GET => {
             let webhooks = &call.store(MODIFY_WEBHOOKS, store)?.webhooks;
-            let list: Vec<Value> = webhooks.iter().map(describe).collect();
+            let mut list: Vec<Value> = webhooks.iter().map(describe).collect();
+            if call.state.settings.newest_first {
+                list.reverse();
+            }
             Ok(Reply::json(StatusCode::OK, &Value::Array(list)))
         }
         Method::POST => create(call, store),

@@ -1,0 +1,189 @@
+//! A process killed in the middle of a setup: the one that serves the user's request, and the one that goes on for
+//! it. The binaries keep the machine's time, so a lease ends when the test moves it into the past.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use e2e::{Owner, Result, Stack, StackOptions, Tokens};
+use sandbox::Misbehaviour;
+use serde_json::json;
+
+use super::calls::{CALLS, Call, until_struck};
+use super::check;
+
+/// Longer than any run.
+const FOR_EVER: u64 = 60_000;
+/// Until an answer that is to arrive does: time enough to take a lock.
+const A_MOMENT: u64 = 150;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// More runs than any setup needs here after a death.
+const RUNS: usize = 3;
+
+/// When the process dies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    BeforeTheWork,
+    BeforeTheAnswer,
+    BeforeTheCommit,
+}
+
+const MOMENTS: [Moment; 3] = [Moment::BeforeTheWork, Moment::BeforeTheAnswer, Moment::BeforeTheCommit];
+
+/// Who runs the setup.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Runner {
+    Request,
+    Schedule,
+}
+
+/// Somebody who wants a setup.
+struct User {
+    owner: Owner,
+    tokens: Tokens,
+    name: String,
+    source: &'static str,
+}
+
+impl Runner {
+    fn function(self) -> &'static str {
+        match self {
+            Self::Request => "setup_lightning",
+            Self::Schedule => "resume_lightning_setups",
+        }
+    }
+
+    /// One run, to its end: whether it lived to answer.
+    async fn run(self, stack: &Stack, user: &User) -> Result<bool> {
+        match self {
+            Self::Request => {
+                let answer = user.owner.set_up(&user.tokens, &user.name, user.source).send().await?;
+                if answer.status == 500 {
+                    ensure!(answer.header("x-gateway-error") == "function-died", "{answer}");
+                }
+                Ok(answer.status != 500)
+            }
+            Self::Schedule => match stack.resume().await {
+                Ok(_) => Ok(true),
+                Err(error) => {
+                    ensure!(error.to_string().contains("function-died"), "{error:#}");
+                    Ok(false)
+                }
+            },
+        }
+    }
+}
+
+impl User {
+    /// Signed in; with the schedule to run it, the setup is begun.
+    async fn new(stack: &Stack, name: String, source: &'static str, first: Runner) -> Result<Self> {
+        let owner = Owner::new(stack)?;
+        if first == Runner::Schedule && source == "voltage" {
+            let answer = owner.sign_in_wishing(&json!({ "username": name })).await?.json()?;
+            ensure!(answer["data"]["lightning_setup"] == json!({ "status": "in_progress" }), "{answer}");
+            return Ok(Self { owner, tokens: Tokens::read(&answer)?, name, source });
+        }
+        let tokens = owner.sign_in().await?;
+        if source == "registered" {
+            owner.register_within_reach(stack, &tokens).await?;
+        }
+        Ok(Self { owner, tokens, name, source })
+    }
+
+    /// Runs it until it is struck at this call, and kills whoever runs it then.
+    async fn dies_at(&self, stack: &Stack, call: &Call, moment: Moment, first: Runner) -> Result<()> {
+        let misbehave = match moment {
+            Moment::BeforeTheWork => Misbehaviour::Hang,
+            Moment::BeforeTheAnswer => Misbehaviour::StallAfter { millis: FOR_EVER },
+            Moment::BeforeTheCommit => Misbehaviour::StallAfter { millis: A_MOMENT },
+        };
+        call.strike(stack, misbehave)?;
+        let mut admin = stack.admin().await?;
+        let mut runner = first;
+        loop {
+            let mut run = std::pin::pin!(runner.run(stack, self));
+            tokio::select! {
+                lived = &mut run => ensure!(lived?, "{runner:?} died by itself"),
+                struck = until_struck(stack) => {
+                    struck?;
+                    let holding = admin.transaction().await?;
+                    if moment == Moment::BeforeTheCommit {
+                        holding.batch_execute("SELECT FROM lightning_setups WHERE state = 'running' FOR UPDATE").await?;
+                        let waits = tokio::time::timeout(PATIENCE, stack.until_somebody_waits()).await;
+                        waits.context("it did not come to its commit")??;
+                    }
+                    stack.gateway.kill(runner.function()).await?;
+                    ensure!(!run.await?, "{runner:?} lived on");
+                    return Ok(holding.rollback().await?);
+                }
+            }
+            // A call that is only made after a loss is a later run's.
+            stack.an_hour_passes().await?;
+            runner = Runner::Schedule;
+        }
+    }
+
+    /// As after any crash: nobody touches it while its lease lasts, its user is told so, and then it is finished.
+    async fn goes_on(&self, stack: &Stack) -> Result<usize> {
+        stack.sandbox.faults().clear();
+        let status = self.owner.setup_status(&self.tokens).send().await?;
+        ensure!(status.json()?["status"] == "in_progress" && !status.header("retry-after").is_empty(), "{status}");
+        ensure!(stack.resume().await?["resumed"] == 0, "the lease died with its holder");
+        for runs in 1..=RUNS {
+            stack.an_hour_passes().await?;
+            stack.resume().await?;
+            let status = self.owner.setup_status(&self.tokens).ok().await?;
+            if status["status"] == "fully_configured" {
+                check::whole(stack, &self.owner, &self.tokens, &self.name).await?;
+                return Ok(runs);
+            }
+        }
+        anyhow::bail!("not finished by {RUNS} runs: {}", stack.story(&self.name).await?)
+    }
+}
+
+/// One death, and what comes after it.
+async fn one(
+    stack: &Stack,
+    (call, source): (&Call, &'static str),
+    (moment, first): (Moment, Runner),
+    name: String,
+) -> Result<usize> {
+    let told = format!("{} of {name} ({source}), {moment:?}, {first:?}", call.step);
+    let outlived = async {
+        let user = User::new(stack, name, source, first).await?;
+        user.dies_at(stack, call, moment, first).await?;
+        user.goes_on(stack).await
+    };
+    let started = Instant::now();
+    let runs = outlived.await.context(told.clone())?;
+    println!("{told}: {runs} runs, {:?}", started.elapsed());
+    Ok(runs)
+}
+
+async fn killed_at_every_call(source: &'static str, rounds: usize) -> Result<()> {
+    let stack = Stack::start_with(StackOptions { max_processes: 1, ..StackOptions::default() }).await?;
+    let of_source = |call: &&Call| source == "voltage" || call.is_at_the_store();
+    let (mut deaths, mut most) = (0, 0);
+    for round in 0..rounds {
+        for (at, call) in CALLS.iter().filter(of_source).enumerate() {
+            // In six rounds each call is met at every moment and by both.
+            let moment = MOMENTS[(round + at) % 3];
+            let first = if (round + at / 3) % 2 == 0 { Runner::Request } else { Runner::Schedule };
+            let runs = one(&stack, (call, source), (moment, first), format!("user-{round}-{at}")).await?;
+            (deaths, most) = (deaths + 1, most.max(runs));
+        }
+    }
+    check::nothing_left_over(&stack, deaths, if source == "voltage" { deaths } else { 0 }).await?;
+    println!("{source}: {deaths} processes killed, {rounds} rounds, at most {most} runs after it");
+    stack.stop().await
+}
+
+#[tokio::test]
+async fn killed_at_any_call_a_setup_is_finished_by_the_next_runs_with_one_store_and_one_node() -> Result<()> {
+    killed_at_every_call("voltage", if e2e::full() { 20 } else { 1 }).await
+}
+
+#[tokio::test]
+async fn killed_at_any_call_a_setup_on_a_node_of_its_user_s_is_finished_with_one_store_and_no_node() -> Result<()> {
+    killed_at_every_call("registered", if e2e::full() { 20 } else { 1 }).await
+}

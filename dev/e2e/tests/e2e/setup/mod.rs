@@ -1,0 +1,7 @@
+//! Lightning setup by the real binaries: what a user sees, and what is there whoever dies on the way.
+
+mod calls;
+mod check;
+
+mod killed;
+
