@@ -32,6 +32,7 @@ CREATE TABLE lightning_setups (
     lease_token        bigint NOT NULL DEFAULT 0,
     runs               integer NOT NULL DEFAULT 0,
     failures           integer NOT NULL DEFAULT 0,
+    waits              integer NOT NULL DEFAULT 0,
     created_at         timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,
     finished_at        timestamptz,
@@ -109,7 +110,7 @@ CREATE TABLE lightning_setup_log (
     step       text NOT NULL,
     event      text NOT NULL CONSTRAINT lightning_setup_log_event CHECK (event IN (
         'begun', 'taken_up', 'done', 'waiting', 'failed', 'given_up', 'started_over', 'retried', 'activated',
-        'handed_over', 'extra_deleted', 'undone')),
+        'handed_over', 'extra_deleted', 'unlocked', 'undone')),
     attempt    integer NOT NULL,
     error_code text,
     detail     text CONSTRAINT lightning_setup_log_detail_length CHECK (char_length(detail) <= 400),
@@ -165,7 +166,7 @@ BEGIN
               THEN (SELECT n.node_id FROM nodes n WHERE n.user_id = setup.user_id) END,
          p_btcpay_config_sealed, p_node_config_sealed, p_now, p_now);
     UPDATE lightning_setups
-        SET state = 'finished', step = 'activate', finished_at = p_now, updated_at = p_now, failures = 0
+        SET state = 'finished', step = 'activate', finished_at = p_now, updated_at = p_now, failures = 0, waits = 0
         WHERE id = setup.id;
     INSERT INTO lightning_setup_steps AS s (setup_id, user_id, name, state, attempts, begun_at, ended_at)
         VALUES (setup.id, setup.user_id, 'activate', 'done', 1, p_now, p_now)

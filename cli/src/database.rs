@@ -17,7 +17,7 @@ use crate::store::{From, Store, database_secret};
 pub enum Command {
     /// Make the five roles and the database, with the passwords and the name in the secrets
     ///
-    /// May be run again: it sets the passwords anew and leaves what is there. Reads the four secrets `database/…`.
+    /// May be run again: it sets the passwords anew and leaves what is there. Reads the secrets `database/…`.
     Init {
         /// The cluster's administrator, as `postgres://admin@host:5432/postgres`; the password may be in `PGPASSWORD`
         #[arg(long)]

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use shared::audit::Origin;
 use shared::setup::{Saga, Setup, SetupError, State, row, status};
 use uuid::Uuid;
@@ -40,22 +40,10 @@ pub async fn drive(
     origin: Origin<'_>,
 ) -> Result<Vec<Setup>> {
     let until = patience.until();
-    let drive_all = async {
-        let mut driven =
-            stream::iter(setups).map(|id| drive_one(saga, *id, until, origin)).buffer_unordered(SIDE_BY_SIDE);
-        let (mut unfinished, mut done) = (Vec::new(), 0);
-        while let Some(setup) = driven.next().await {
-            let setup = setup?;
-            done += 1;
-            if setup.state == State::Finished {
-                say(&format!("{} is fully configured ({done} of {})", setup.address, setups.len()));
-            } else {
-                unfinished.push(setup);
-            }
-        }
-        Ok(unfinished)
-    };
-    shown(saga, setups, drive_all).await?
+    let work =
+        stream::iter(setups).map(|id| drive_one(saga, *id, until, origin)).buffer_unordered(SIDE_BY_SIDE);
+    let ended: Vec<Setup> = shown(saga, setups, work.try_collect()).await??;
+    Ok(ended.into_iter().filter(|setup| setup.state != State::Finished).collect())
 }
 
 /// Returns how the setup stands in the end. An error is one of the database.

@@ -33,6 +33,8 @@ struct Watcher<'a> {
     setups: &'a [Uuid],
     /// Rows up to here were there before.
     before: i64,
+    /// How many are fully configured.
+    done: usize,
     /// The last row said of each setup. Rows of one setup are written in order; rows of several are not.
     said: BTreeMap<Uuid, i64>,
 }
@@ -42,7 +44,7 @@ impl<'a> Watcher<'a> {
         let connection = saga.db.connection().await?;
         let sql = "SELECT COALESCE(max(id), 0) AS last FROM lightning_setup_log";
         let before = db::query_one(connection.client(), sql, &[]).await?.get("last");
-        Ok(Self { saga, setups, before, said: BTreeMap::new() })
+        Ok(Self { saga, setups, before, done: 0, said: BTreeMap::new() })
     }
 
     async fn watch(&mut self) -> Infallible {
@@ -73,6 +75,10 @@ impl<'a> Watcher<'a> {
                 let code: Option<&str> = row.get("error_code");
                 let line = format!("{address}  {step:<14}  {event:<10}  {}", code.unwrap_or_default());
                 say(line.trim_end());
+                if event == "activated" {
+                    self.done += 1;
+                    say(&format!("{address} is fully configured ({} of {})", self.done, self.setups.len()));
+                }
             }
         }
         Ok(())

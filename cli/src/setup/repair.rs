@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use shared::db::{self, Transaction};
-use shared::setup::repair::{AdoptError, Imported, adopt, broken};
+use shared::setup::repair::{AdoptError, Adopted, Imported, adopt, broken};
 use shared::setup::{BeginError, NodeSource, Saga};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::store::From;
 /// Makes a setup of each row of `imported_lightning_addresses` that no finished setup stands behind, and drives it to
 /// the end. A store that is at your BTCPay is kept; a node of the other system is left alone, because the keys to its
 /// wallet are not ours. Exits 1 if an address is still without a setup that finished. Needs the variables of the
-/// function resume_lightning_setups, and the secrets it reads.
+/// function `resume_lightning_setups`, and the secrets it reads.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only say what would be done
@@ -99,15 +99,15 @@ impl Plan {
         }
         let now = saga.clock.now();
         match adopt(&tx, &imported, &saga.switch.domain, (&saga.random, now)).await {
-            Ok(id) => {
+            Ok(Adopted { setup_id, is_new }) => {
                 let noted = (origin(COMMAND), now);
-                if imported.setup_id.is_none() {
-                    note::begun(saga, &tx, id, noted).await?;
+                if is_new {
+                    note::begun(saga, &tx, setup_id, noted).await?;
                 } else {
-                    note::retry(saga, &tx, id, noted).await?;
+                    note::retry(saga, &tx, setup_id, noted).await?;
                 }
                 db::commit(tx).await?;
-                self.adopted.push((imported, id));
+                self.adopted.push((imported, setup_id));
             }
             Err(error) => self.leave(&imported, &reason(error)?),
         }
@@ -115,7 +115,8 @@ impl Plan {
     }
 
     fn leave(&mut self, imported: &Imported, why: &str) {
-        self.left_alone.push(format!("{} of account {} is left alone: {why}", imported.address, imported.user_id));
+        self.left_alone
+            .push(format!("{} of account {} is left alone: {why}", imported.address, imported.user_id));
     }
 
     /// What would be done.

@@ -13,7 +13,7 @@ use crate::store::From;
 /// Let failed setups run again, and drive them to the end from here
 ///
 /// Says on standard error what each step comes to. Exits 1 if a setup is not fully configured at the end. Needs the
-/// variables of the function resume_lightning_setups, and the secrets it reads.
+/// variables of the function `resume_lightning_setups`, and the secrets it reads.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -51,7 +51,9 @@ async fn one(saga: &Saga, text: &str, patience: &Patience) -> Result<String> {
         locate(connection.client(), text).await?
     };
     match setup.state {
-        State::Finished => return Ok(format!("{} is fully configured: there is nothing to retry", setup.address)),
+        State::Finished => {
+            return Ok(format!("{} is fully configured: there is nothing to retry", setup.address));
+        }
         State::Undone => bail!("setup {} was undone: its user may ask for another", setup.id),
         State::Failed => drop(let_run(saga, setup.id).await?),
         // It is driven to its end without being asked for anew.
@@ -96,7 +98,11 @@ async fn let_run(saga: &Saga, id: Uuid) -> Result<bool> {
 }
 
 async fn failed(client: &impl GenericClient) -> Result<Vec<Uuid>> {
-    let rows =
-        db::query(client, "SELECT id FROM lightning_setups WHERE state = 'failed' ORDER BY updated_at, id", &[]).await?;
+    let rows = db::query(
+        client,
+        "SELECT id FROM lightning_setups WHERE state = 'failed' ORDER BY updated_at, id",
+        &[],
+    )
+    .await?;
     Ok(rows.iter().map(|row| row.get("id")).collect())
 }

@@ -75,7 +75,10 @@ async fn holdings(said: &mut String, client: &impl GenericClient, setup: &Setup)
         writeln!(said, "  voltage node    {}, {wallet}", id(&setup.voltage_node_id))?;
         if setup.generation > 1 {
             let generation = setup.generation;
-            writeln!(said, "                  under name {generation}: the nodes before it were not ours to use")?;
+            writeln!(
+                said,
+                "                  under name {generation}: the nodes before it were not ours to use"
+            )?;
         }
     }
     writeln!(said, "  node address    {}", id(&setup.node_url))?;
@@ -126,7 +129,9 @@ fn next(said: &mut String, setup: &Setup, code: Option<&str>) -> Result<()> {
     let next = match (setup.state, code) {
         (State::Failed, Some(code)) => format!("{code}: {} (satchel setup retry {})", advice(code), setup.id),
         (State::Failed, None) => format!("satchel setup retry {}", setup.id),
-        (State::Running, Some(code)) => format!("it goes on by itself; last trouble {code}: {}", advice(code)),
+        (State::Running, Some(code)) => {
+            format!("it goes on by itself; last trouble {code}: {}", advice(code))
+        }
         (State::Running, None) => "it goes on by itself".to_owned(),
         (State::Finished, _) => "nothing to do".to_owned(),
         (State::Undone, _) => "nothing to do: it was taken back".to_owned(),

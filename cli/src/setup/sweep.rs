@@ -14,8 +14,8 @@ use crate::store::From;
 /// Report what the accounts at the providers hold and no setup owns; delete it when told to
 ///
 /// What carries the marker of this deployment and belongs to none of its setups is an orphan. Without options a report
-/// of them is written and nothing is deleted, as the function sweep_orphans does once a day. Needs the variables of
-/// the function resume_lightning_setups, and the secrets it reads.
+/// of them is written and nothing is deleted, as the function `sweep_orphans` does once a day. Needs the variables of
+/// the function `resume_lightning_setups`, and the secrets it reads.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Delete what this report names and is an orphan still; the report must be a day old
@@ -69,7 +69,9 @@ async fn apply(saga: &Saga, report: Uuid, with_funds: &[String]) -> Result<Strin
     let applied = orphans::apply(saga, report, with_funds, origin(COMMAND)).await;
     let fates = match applied {
         Ok(fates) => fates,
-        Err(ApplyError::NoSuchReport) => bail!("there is no report {report}: `satchel setup sweep` writes one"),
+        Err(ApplyError::NoSuchReport) => {
+            bail!("there is no report {report}: `satchel setup sweep` writes one")
+        }
         Err(ApplyError::TooYoung) => bail!(
             "report {report} is younger than a day, and nothing was deleted: a setup under way may own by then what \
              it names"

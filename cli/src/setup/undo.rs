@@ -1,4 +1,4 @@
-use std::io::{Write, stderr, stdin};
+use std::io::stdin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 ///
 /// Says what would be deleted and asks. Goes from the last step to the first; one that broke off is simply undone
 /// again. The name is free afterwards. A store brought over from another system stays. Needs the variables of the
-/// function resume_lightning_setups, and the secrets it reads.
+/// function `resume_lightning_setups`, and the secrets it reads.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The setup's id
@@ -48,7 +48,10 @@ pub async fn run(args: Args) -> Result<String> {
         bail!(may_hold_funds(setup));
     }
     if let Some(provider) = plan.missing_provider(&saga) {
-        bail!("{} is not configured, so what is there cannot be deleted: nothing was undone", provider.name());
+        bail!(
+            "{} is not configured, so what is there cannot be deleted: nothing was undone",
+            provider.name()
+        );
     }
     if !args.yes && !agrees(&plan.question())? {
         bail!("nothing was undone: answer yes, or say --yes");
@@ -90,7 +93,8 @@ impl Plan {
     async fn of(saga: &Saga, id: Uuid) -> Result<Self> {
         let connection = saga.db.connection_for_job().await?;
         let setup = row::find(connection.client(), id).await?;
-        let setup = setup.with_context(|| format!("there is no setup {id}: `satchel setup list` has them all"))?;
+        let setup =
+            setup.with_context(|| format!("there is no setup {id}: `satchel setup list` has them all"))?;
         let keeps_store = keeps_store(connection.client(), &setup).await?;
         Ok(Self { setup, keeps_store })
     }
@@ -98,7 +102,8 @@ impl Plan {
     fn missing_provider(&self, saga: &Saga) -> Option<Provider> {
         let Setup { btcpay_store_id, voltage_node_id, .. } = &self.setup;
         let needed = [(btcpay_store_id, Provider::Btcpay), (voltage_node_id, Provider::Voltage)];
-        let missing = |(id, provider): &(&Option<String>, Provider)| id.is_some() && !saga.is_configured(*provider);
+        let missing =
+            |(id, provider): &(&Option<String>, Provider)| id.is_some() && !saga.is_configured(*provider);
         needed.into_iter().find(missing).map(|(_, provider)| provider)
     }
 
@@ -110,13 +115,16 @@ impl Plan {
         let kept = self.kept().map_or(String::new(), |kept| format!("; {kept} stays"));
         let Setup { id, address, state, user_id, .. } = setup;
         let state = state.name();
-        format!("setup {id} of account {user_id}, {address}, {state}\ndeletes {deleted}{funds}{kept}\nUndo it? [yes/no] ")
+        format!(
+            "setup {id} of account {user_id}, {address}, {state}\ndeletes {deleted}{funds}{kept}\nUndo it? [yes/no]"
+        )
     }
 
     fn done(&self) -> String {
         let Self { setup, .. } = self;
         let things = self.things();
-        let deleted = if things.is_empty() { String::new() } else { format!("{} deleted; ", things.join(" and ")) };
+        let deleted =
+            if things.is_empty() { String::new() } else { format!("{} deleted; ", things.join(" and ")) };
         let kept = self.kept().map_or(String::new(), |kept| format!("{kept} kept; "));
         format!("setup {} is undone: {deleted}{kept}{} is free", setup.id, setup.address)
     }
@@ -139,8 +147,7 @@ fn may_hold_funds(setup: &Setup) -> String {
 }
 
 fn agrees(question: &str) -> Result<bool> {
-    let mut screen = stderr();
-    write!(screen, "{question}").and_then(|()| screen.flush()).context("asking")?;
+    say(question);
     let mut answer = String::new();
     stdin().read_line(&mut answer).context("reading the answer")?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -13,13 +13,12 @@ use shared::db::roles::Role;
 use shared::random::Random;
 use shared::secrets::SecretHandle;
 use shared::session;
-use testing::{Result, deployment};
-use tokio::process::Command;
+use testing::Result;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::keys_world::{KINDS, Keeper, done, open, seal};
+use crate::keys_world::{KINDS, Keeper, open, seal};
 
 /// Reads and writes a second, all tasks together.
 const REQUESTS_PER_SECOND: u32 = 200;
@@ -153,20 +152,13 @@ async fn start_load(keeper: &Keeper) -> Result<(Arc<Load>, JoinSet<Result<()>>)>
     Ok((load, functions))
 }
 
-/// Starts the tool and kills it, wherever it is by then or soon after it moved something. Says how many values are
-/// moved.
-async fn start_and_kill(keeper: &Keeper, pace: &str, before: Option<i64>, random: &Random) -> Result<i64> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_satchel"))
-        .args(["keys", "rotate", "all", "--no-wait", "--rows-per-second", pace])
-        .env_clear()
-        .envs(deployment::local_environment(keeper.world.sandbox.base_url()))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
+/// Starts the tool and kills it soon after so many values are moved, or wherever it is before it moved anything.
+async fn start_and_kill(keeper: &Keeper, pace: &str, enough: Option<i64>, random: &Random) -> Result<i64> {
+    let mut command = keeper.tool.command(&["keys", "rotate", "all", "--no-wait", "--rows-per-second", pace]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let started = Instant::now();
-    while let Some(before) = before
-        && moved(keeper).await? <= before
+    while let Some(enough) = enough
+        && moved(keeper).await? < enough
     {
         ensure!(child.try_wait()?.is_none() && started.elapsed() < MOVES_WITHIN, "it moves nothing");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -175,6 +167,16 @@ async fn start_and_kill(keeper: &Keeper, pace: &str, before: Option<i64>, random
     ensure!(child.try_wait()?.is_none(), "it ended before it was killed");
     child.kill().await?;
     moved(keeper).await
+}
+
+/// Opens every value there is; returns how many.
+async fn open_all(keeper: &Keeper) -> Result<usize> {
+    let mut opened = 0;
+    for kind in 0..KINDS.len() {
+        opened += keeper.sealed_by(kind).await?.iter().map(|(_, values)| values).sum::<usize>();
+    }
+    ensure!(opened == 3 * keeper.accounts.len(), "{opened} values are there");
+    Ok(opened)
 }
 
 async fn moved(keeper: &Keeper) -> Result<i64> {
@@ -190,30 +192,31 @@ async fn killed_over_and_over_under_load_it_leaves_nothing_unreadable_and_ends()
     let (random, began) = (Random::system(), Instant::now());
     let pause = Duration::from_millis(500);
     tokio::time::sleep(pause).await;
-    done(&keeper.rotate("all").await?);
+    keeper.rotate("all").await?.done();
     tokio::time::sleep(pause).await;
     keeper.a_while_later().await?;
     keeper.world.advance(EVERYBODY_HAS_IT);
 
-    // So slow that all the kills together do not see the end.
-    let pace = (3 * accounts / usize::try_from(kills)?).to_string();
-    let mut before = 0;
+    let total = i64::try_from(3 * accounts)?;
+    // As fast as the way between two kills takes a second.
+    let share = total / i64::from(kills + 1);
+    let (mut before, mut opened) = (0, 0);
     for kill in 0..kills {
-        let in_the_midst = (kill % 3 > 0).then_some(before);
-        let moved = start_and_kill(&keeper, &pace, in_the_midst, &random).await?;
+        let enough = (kill % 3 > 0).then_some(i64::from(kill) * share);
+        let moved = start_and_kill(&keeper, &share.to_string(), enough, &random).await?;
         ensure!(moved >= before, "what was done was forgotten");
         before = moved;
+        opened += open_all(&keeper).await?;
     }
-    let total = i64::try_from(3 * accounts)?;
     ensure!(before < total, "the kills came too late: {before} of {total} were moved");
 
     let started = Instant::now();
     let ran = keeper.rotate("all").await?;
-    let rate = done(&ran).lines().find(|line| line.starts_with("moved ")).context("it moved nothing")?;
-    println!("{rate} ({:?}), after {kills} kills at {before} of {total}", started.elapsed());
+    let rate = ran.done().lines().find(|line| line.starts_with("moved ")).context("it moved nothing")?;
+    println!("{rate} ({:?}), after {kills} kills, the last at {before} of {total}", started.elapsed());
     keeper.a_while_later().await?;
     let last = keeper.rotate("all").await?;
-    ensure!(done(&last).contains("took out key 1"), "{last:?}");
+    ensure!(last.done().contains("took out key 1"), "{last:?}");
     keeper.world.advance(EVERYBODY_HAS_IT);
     tokio::time::sleep(pause).await;
     load.over.store(true, Ordering::Relaxed);
@@ -228,7 +231,10 @@ async fn killed_over_and_over_under_load_it_leaves_nothing_unreadable_and_ends()
     let [reads, writes, slowest] =
         [&load.reads, &load.writes, &load.slowest_micros].map(|count| count.load(Ordering::Relaxed));
     let seconds = began.elapsed().as_secs_f64();
-    println!("{reads} reads and {writes} writes in {seconds:.1} s, the slowest in {slowest} µs");
+    println!(
+        "{reads} reads and {writes} writes in {seconds:.1} s, the slowest in {slowest} µs; {opened} values opened \
+         between the kills, every one of them"
+    );
     ensure!(reads > 100 && writes > 100, "{reads} reads and {writes} writes are no load");
     Ok(())
 }

@@ -43,11 +43,17 @@ pub fn field(kind: usize, row: &[u8]) -> Field<'_> {
 }
 
 impl Keeper {
+    /// With what there is.
+    pub async fn of(world: World, tool: Tool) -> Result<Self> {
+        let admin = world.db.admin().await?;
+        Ok(Self { world, tool, admin, accounts: Vec::new() })
+    }
+
     /// With this many accounts, three values each.
     pub async fn start(accounts: usize) -> Result<Self> {
         let world = world_of_today().await?;
-        let (tool, admin) = (Tool::at(&world.sandbox), world.db.admin().await?);
-        let mut keeper = Self { world, tool, admin, accounts: Vec::new() };
+        let tool = Tool::at(&world.sandbox);
+        let mut keeper = Self::of(world, tool).await?;
         let (ring, random) = (keeper.ring()?, Random::system());
         keeper.accounts = (0..accounts).map(|_| random.id(today())).collect();
         for some in keeper.accounts.chunks(ROWS_AT_ONCE) {
@@ -157,20 +163,4 @@ pub fn open(ring: &KeyRing, kind: usize, account: Uuid, sealed: &[u8]) -> Result
     let text = std::str::from_utf8(opened.expose())?;
     let count = text.strip_prefix(&account.to_string()).map(|rest| rest.trim_start().parse());
     Ok(count.ok_or_else(|| anyhow::anyhow!("another's value: {text}"))??)
-}
-
-/// What a run that succeeded printed, whatever it showed of its progress.
-#[track_caller]
-pub fn done(ran: &Ran) -> &str {
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    &ran.stdout
-}
-
-/// The line that says why a run failed.
-#[track_caller]
-pub fn failed(ran: &Ran) -> &str {
-    assert!(ran.code == Some(1) && ran.stdout.is_empty(), "{ran:?}");
-    let last = ran.stderr.lines().last().unwrap_or_default();
-    assert!(last.starts_with("satchel: "), "{ran:?}");
-    last
 }

@@ -21,12 +21,24 @@ async fn without_setups_it_says_so_and_in_json_lists_none() -> Result<()> {
 #[tokio::test]
 async fn the_one_that_changed_last_comes_first_and_a_state_may_be_chosen() -> Result<()> {
     let setups = Setups::start().await?;
-    let ids = [setups.begin("a").await?, setups.begin("b").await?, setups.begin("c").await?, setups.begin("d").await?];
-    for (id, (state, minutes)) in ids.iter().zip([("failed", 3), ("running", 1), ("undone", 2), ("failed", 4)]) {
-        setups.set(*id, &format!("state = '{state}', updated_at = now() - interval '{minutes} minutes'")).await?;
+    let ids = [
+        setups.begin("a").await?,
+        setups.begin("b").await?,
+        setups.begin("c").await?,
+        setups.begin("d").await?,
+    ];
+    for (id, (state, minutes)) in
+        ids.iter().zip([("failed", 3), ("running", 1), ("undone", 2), ("failed", 4)])
+    {
+        setups
+            .set(*id, &format!("state = '{state}', updated_at = now() - interval '{minutes} minutes'"))
+            .await?;
     }
     let said = setups.run(&["list"]).await?.ok();
-    assert_eq!(addresses(&said), ["b@pay.example.com", "c@pay.example.com", "a@pay.example.com", "d@pay.example.com"]);
+    assert_eq!(
+        addresses(&said),
+        ["b@pay.example.com", "c@pay.example.com", "a@pay.example.com", "d@pay.example.com"]
+    );
     assert!(said.contains(&ids[0].to_string()) && said.contains("create_node"), "{said}");
     let said = setups.run(&["list", "--state", "failed"]).await?.ok();
     assert_eq!(addresses(&said), ["a@pay.example.com", "d@pay.example.com"]);
@@ -45,13 +57,30 @@ async fn a_failed_one_shows_why_and_json_says_the_same() -> Result<()> {
     assert!(said.contains("create_store") && said.trim_end().ends_with("BTCPAY_KEY_REFUSED"), "{said}");
 
     let listed: Vec<Value> = serde_json::from_str(&setups.run(&["list", "--json"]).await?.ok())?;
-    let told = |at: usize, names: &[&str]| -> Vec<Value> { names.iter().map(|name| listed[at][*name].clone()).collect() };
+    let told = |at: usize, names: &[&str]| -> Vec<Value> {
+        names.iter().map(|name| listed[at][*name].clone()).collect()
+    };
     let names = ["id", "user_id", "address", "node_source", "state", "step", "attempts", "last_error_code"];
     let of_failed = json!([
-        failed.id, failed.user_id, "alice@pay.example.com", "voltage", "failed", "create_store", 1, "BTCPAY_KEY_REFUSED"
+        failed.id,
+        failed.user_id,
+        "alice@pay.example.com",
+        "voltage",
+        "failed",
+        "create_store",
+        1,
+        "BTCPAY_KEY_REFUSED"
     ]);
-    let of_finished =
-        json!([finished.id, finished.user_id, "bob@pay.example.com", "voltage", "finished", "activate", 1, null]);
+    let of_finished = json!([
+        finished.id,
+        finished.user_id,
+        "bob@pay.example.com",
+        "voltage",
+        "finished",
+        "activate",
+        1,
+        null
+    ]);
     let (first, second) = if listed[0]["state"] == "failed" { (0, 1) } else { (1, 0) };
     assert_eq!(json!(told(first, &names)), of_failed);
     assert_eq!(json!(told(second, &names)), of_finished);

@@ -4,6 +4,7 @@ use sandbox::{Misbehaviour, Route, Service, When};
 use serde_json::Value;
 use shared::crypto::{Field, KeyRing, SealingKeys};
 use shared::reseal::SEALED_COLUMNS;
+use shared::upstream::code;
 use testing::{Result, deployment};
 use uuid::Uuid;
 
@@ -27,7 +28,8 @@ async fn secrets(setups: &Setups) -> Result<Vec<String>> {
             secrets.push(HEXLOWER.encode(sealed));
             secrets.push(HEXLOWER.encode(opened.expose()));
             if let Ok(configuration) = serde_json::from_slice::<Value>(opened.expose()) {
-                let inside = ["macaroon", "webhook_secret"].iter().filter_map(|name| configuration[name].as_str());
+                let inside =
+                    ["macaroon", "webhook_secret"].iter().filter_map(|name| configuration[name].as_str());
                 secrets.extend(inside.map(str::to_owned));
             } else if let Ok(text) = std::str::from_utf8(opened.expose()) {
                 secrets.push(text.to_owned());
@@ -81,16 +83,50 @@ async fn a_failed_setup_tells_how_far_it_came_why_it_stopped_and_what_to_do() ->
 }
 
 #[tokio::test]
+async fn every_code_of_a_provider_comes_with_something_to_do() -> Result<()> {
+    let setups = Setups::start().await?;
+    let setup = setups.failed("alice").await?;
+    let own = [
+        "NODE_GONE",
+        "WALLET_TAKEN",
+        "NODE_STOPPED",
+        "STORE_GONE",
+        "NODE_NOT_REGISTERED",
+        "SECRET_UNREADABLE",
+    ];
+    let code_of = "UPDATE lightning_setup_steps SET last_error_code =";
+    for code in code::ALL.iter().chain(&own) {
+        setups
+            .sql(&format!("{code_of} '{code}' WHERE setup_id = '{}' AND state = 'failed'", setup.id))
+            .await?;
+        let said = setups.run(&["show", "alice"]).await?.ok();
+        let next = said.lines().last().unwrap_or_default();
+        let (start, end) = (format!("next: {code}: "), format!(" (satchel setup retry {})", setup.id));
+        assert!(next.starts_with(&start) && next.ends_with(&end), "{next}");
+        assert!(!next.contains("our own rows"), "{next}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_that_is_finished_or_was_taken_back_needs_nothing() -> Result<()> {
     let setups = Setups::start().await?;
     let setup = setups.finished("alice").await?;
     let said = setups.run(&["show", "alice"]).await?.ok();
-    for wanted in [setup.btcpay_store_id.as_deref(), setup.btcpay_webhook_id.as_deref(), setup.node_pubkey.as_deref()] {
+    for wanted in
+        [setup.btcpay_store_id.as_deref(), setup.btcpay_webhook_id.as_deref(), setup.node_pubkey.as_deref()]
+    {
         assert!(said.contains(wanted.context("an id is missing")?), "{said}");
     }
     assert!(said.contains("activated") && said.ends_with("\nnext: nothing to do\n"), "{said}");
     setups.sql("UPDATE lightning_setup_secrets SET seed_handed_over_at = '2026-02-03 04:05:06Z'").await?;
-    assert!(setups.run(&["show", "alice"]).await?.ok().contains("seed            handed over 2026-02-03T04:05:06Z"));
+    assert!(
+        setups
+            .run(&["show", "alice"])
+            .await?
+            .ok()
+            .contains("seed            handed over 2026-02-03T04:05:06Z")
+    );
 
     setups.run(&["undo", &setup.id.to_string(), "--yes", "--with-funds"]).await?.done();
     assert!(setups.run(&["show", "alice"]).await?.refused().contains("there is no setup alice"));
@@ -105,14 +141,24 @@ async fn it_is_found_by_whatever_an_operator_was_told() -> Result<()> {
     let setups = Setups::start().await?;
     let (id, other) = (setups.begin("alice").await?, setups.begin("bob").await?);
     let user = setups.setup(id).await?.user_id;
-    for name in [&id.to_string(), &user.to_string(), "alice", "Alice", "alice@pay.example.com", "ALICE@pay.example.com"] {
+    for name in [
+        &id.to_string(),
+        &user.to_string(),
+        "alice",
+        "Alice",
+        "alice@pay.example.com",
+        "ALICE@pay.example.com",
+    ] {
         let said = setups.run(&["show", name]).await?.ok();
         assert!(said.starts_with(&format!("setup {id} ")) && !said.contains(&other.to_string()), "{said}");
     }
     let unknown = setups.id().to_string();
     for name in [&unknown, "carol", "carol@pay.example.com", "alice@elsewhere.example", "%", "a'--"] {
         let said = setups.run(&["show", name]).await?.refused();
-        assert!(said.contains(&format!("there is no setup {name}")) && said.contains("satchel setup list"), "{said}");
+        assert!(
+            said.contains(&format!("there is no setup {name}")) && said.contains("satchel setup list"),
+            "{said}"
+        );
     }
     setups.set(other, "username = 'alice'").await?;
     let said = setups.run(&["show", "alice"]).await?.refused();

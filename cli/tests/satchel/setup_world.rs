@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use data_encoding::HEXLOWER;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::audit::Origin;
 use shared::crypto::{KeyRing, SealingKeys};
 use shared::node;
 use shared::random::Random;
 use shared::setup::{Intent, Marked, Saga, Setup, State, WalletAccess, row};
+use shared::upstream::Upstream;
+use shared::voltage::{NodeStatus, Voltage};
 use testing::world::{DOMAIN, LIGHTNING_ADDRESS_DOMAIN};
 use testing::{Result, World, deployment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,21 +23,30 @@ use crate::tool::{Ran, Tool, world_of_today};
 
 /// Whose variables the tool needs.
 pub const FUNCTION: &str = "resume_lightning_setups";
-const A_RUN: Duration = Duration::from_secs(60);
+const A_RUN: Duration = Duration::from_mins(1);
 
 pub struct Setups {
     pub world: World,
     pub tool: Tool,
     pub admin: Client,
-    pub saga: Saga,
+    saga: Saga,
+    voltage: Voltage,
 }
 
 impl Setups {
     pub async fn start() -> Result<Self> {
-        let world = world_of_today().await?;
+        Self::of(world_of_today().await?).await
+    }
+
+    pub async fn of(world: World) -> Result<Self> {
         let (tool, admin) = (Tool::of(&world, FUNCTION)?, world.db.admin().await?);
         let saga = world.wire(FUNCTION, |config| Saga::wire(config, WalletAccess::Read)).await?;
-        Ok(Self { world, tool, admin, saga })
+        let voltage = world.wire(FUNCTION, |config| {
+            let upstream = Upstream::wire(config);
+            Voltage::wire(config, &upstream)
+        });
+        let voltage = voltage.await?.context("Voltage is not configured")?;
+        Ok(Self { world, tool, admin, saga, voltage })
     }
 
     /// `satchel setup …`
@@ -50,7 +61,8 @@ impl Setups {
     /// An account.
     pub async fn user(&self) -> Result<Uuid> {
         let id = self.id();
-        self.sql(&format!("INSERT INTO users (id, created_at, updated_at) VALUES ('{id}', now(), now())")).await?;
+        self.sql(&format!("INSERT INTO users (id, created_at, updated_at) VALUES ('{id}', now(), now())"))
+            .await?;
         Ok(id)
     }
 
@@ -122,9 +134,11 @@ impl Setups {
     /// Gives the account a node of its own, registered with an invoice macaroon.
     pub async fn register_node(&self, user_id: Uuid, name: &str) -> Result<()> {
         let own = self.world.node(name)?;
-        let ring = self.world.wire(FUNCTION, |config| config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"));
+        let ring =
+            self.world.wire(FUNCTION, |config| config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"));
         let (ring, field) = (ring.await?.get().await?, node::macaroon_field(&user_id));
-        let sealed = ring.seal(field, own.invoice_macaroon.as_bytes(), self.world.now(), &Random::system())?;
+        let sealed =
+            ring.seal(field, own.invoice_macaroon.as_bytes(), self.world.now(), &Random::system())?;
         let (sealed, endpoint, pubkey) = (HEXLOWER.encode(&sealed), own.base_url, own.pubkey);
         let row = format!(
             "INSERT INTO nodes (user_id, did, node_id, pubkey, endpoint, macaroon_sealed, created_at, updated_at)
@@ -145,14 +159,9 @@ impl Setups {
 
     /// A node of that name, waiting for its wallet.
     pub async fn node(&self, name: &str) -> Result<String> {
-        let body = serde_json::json!({
-            "network": "testnet", "purchased_type": "trial", "type": "lite", "name": name,
-            "settings": { "alias": name, "rest": true, "whitelist": [] },
-        });
-        let made = self.voltage("/node/create", &body).await?;
-        let id = made["node_id"].as_str().with_context(|| format!("no node: {made}"))?;
-        while self.voltage("/node", &serde_json::json!({ "node_id": id })).await?["status"] != "waiting_init" {}
-        Ok(id.to_owned())
+        let id = self.voltage.create_node(name).await?;
+        while self.voltage.node(&id).await?.status != NodeStatus::WaitingInit {}
+        Ok(id.to_string())
     }
 
     /// Somebody makes a wallet on it.
@@ -162,19 +171,19 @@ impl Setups {
         self.world.sandbox.nodes().get(&node.lnd).context("no LND on it")?.init_by_stranger()
     }
 
-    /// What somebody does by hand at Voltage.
-    pub async fn voltage(&self, path: &str, body: &Value) -> Result<Value> {
+    /// What somebody does by hand to a node.
+    pub async fn switch(&self, node: &str, path: &str) -> Result<()> {
         let header = format!("x-voltage-auth: {}", deployment::VOLTAGE_KEY);
-        self.call("POST", &format!("/voltage{path}"), &header, body).await
+        self.call("POST", &format!("/voltage{path}"), &header, &json!({ "node_id": node })).await
     }
 
-    /// What somebody does by hand at BTCPay.
-    pub async fn btcpay(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+    /// What somebody does by hand to a store.
+    pub async fn change(&self, store: &str, method: &str, body: &Value) -> Result<()> {
         let header = format!("authorization: token {}", deployment::BTCPAY_KEY);
-        self.call(method, &format!("/btcpay/api/v1{path}"), &header, body).await
+        self.call(method, &format!("/btcpay/api/v1/stores/{store}"), &header, body).await
     }
 
-    async fn call(&self, method: &str, path: &str, header: &str, body: &Value) -> Result<Value> {
+    async fn call(&self, method: &str, path: &str, header: &str, body: &Value) -> Result<()> {
         let host = self.world.sandbox.base_url().trim_start_matches("http://").to_owned();
         let (mut stream, body) = (TcpStream::connect(&host).await?, body.to_string());
         let head = format!(
@@ -185,9 +194,8 @@ impl Setups {
         stream.write_all(head.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-        ensure!(head.starts_with("HTTP/1.1 2"), "{answer}");
-        Ok(serde_json::from_str(body).unwrap_or_default())
+        ensure!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        Ok(())
     }
 
     /// Every one of these is finished and has a store and a node of its own, connected, with one webhook.

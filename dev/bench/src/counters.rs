@@ -11,6 +11,10 @@ pub struct Counters {
     /// Of the log: what a commit waits for.
     pub flushes: u64,
     pub log_bytes: u64,
+    /// Inserted, changed and deleted.
+    pub rows: u64,
+    /// Transactions that wrote, which are those that a disk is waited for.
+    pub writes: u64,
 }
 
 impl Counters {
@@ -25,12 +29,14 @@ impl Counters {
             "SELECT sum(fsyncs)::int8 FROM pg_stat_io WHERE object = 'wal'"
         };
         let sql = format!(
-            "SELECT xact_commit, ({flushes}), (SELECT wal_bytes::int8 FROM pg_stat_wal)
+            "SELECT xact_commit, ({flushes}), (SELECT wal_bytes::int8 FROM pg_stat_wal),
+                    tup_inserted + tup_updated + tup_deleted,
+                    pg_snapshot_xmax(pg_current_snapshot())::text::int8
              FROM pg_stat_database WHERE datname = current_database()"
         );
         let row = admin.query_typed_one(&sql, &[]).await?;
         let at = |index: usize| row.get::<_, i64>(index).cast_unsigned();
-        Ok(Self { commits: at(0), flushes: at(1), log_bytes: at(2) })
+        Ok(Self { commits: at(0), flushes: at(1), log_bytes: at(2), rows: at(3), writes: at(4) })
     }
 
     pub fn since(self, before: Self) -> Self {
@@ -38,6 +44,8 @@ impl Counters {
             commits: self.commits - before.commits,
             flushes: self.flushes - before.flushes,
             log_bytes: self.log_bytes - before.log_bytes,
+            rows: self.rows - before.rows,
+            writes: self.writes - before.writes,
         }
     }
 }

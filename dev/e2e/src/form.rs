@@ -6,8 +6,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::client::Answer;
 
-/// Every code and its status. The last one waits for the first function that calls a provider.
-pub const CODES: [(&str, u16); 20] = [
+/// Every code and its status.
+pub const CODES: [(&str, u16); 27] = [
     ("MALFORMED_REQUEST", 400),
     ("VALIDATION_FAILED", 400),
     ("UNAUTHENTICATED", 401),
@@ -20,14 +20,21 @@ pub const CODES: [(&str, u16); 20] = [
     ("CONFLICT", 409),
     ("NODE_ALREADY_BOUND", 409),
     ("DID_ALREADY_BOUND", 409),
+    ("NO_STORE", 409),
+    ("SETUP_EXISTS", 409),
+    ("ADDRESS_TAKEN", 409),
+    ("NODE_NOT_REGISTERED", 409),
     ("IDEMPOTENCY_IN_PROGRESS", 409),
     ("CHALLENGE_GONE", 410),
+    ("SEED_GONE", 410),
     ("PAYLOAD_TOO_LARGE", 413),
     ("IDEMPOTENCY_KEY_REUSED", 422),
     ("RATE_LIMITED", 429),
     ("INTERNAL", 500),
-    ("UNAVAILABLE", 503),
     ("UPSTREAM_FAILED", 502),
+    ("SETUP_DISABLED", 503),
+    ("PROVIDER_NOT_CONFIGURED", 503),
+    ("UNAVAILABLE", 503),
 ];
 
 /// The code of an error, if the answer is one to the letter.
@@ -67,9 +74,12 @@ fn check_headers(code: &str, answer: &Answer) -> Result<()> {
     if code == "METHOD_NOT_ALLOWED" {
         ensure!(!answer.header("allow").is_empty(), "no Allow: {answer}");
     }
-    if ["RATE_LIMITED", "UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&code) {
+    let soon = ["RATE_LIMITED", "UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS", "UPSTREAM_FAILED"].contains(&code);
+    // Only an operator's hand changes those.
+    let later = ["SETUP_DISABLED", "PROVIDER_NOT_CONFIGURED"].contains(&code);
+    if soon || later {
         let seconds: u64 = answer.header("retry-after").parse().context("Retry-After is not a number")?;
-        ensure!((1..=60).contains(&seconds), "Retry-After: {seconds}");
+        ensure!(if later { seconds == 600 } else { (1..=60).contains(&seconds) }, "Retry-After: {seconds}");
     }
     Ok(())
 }

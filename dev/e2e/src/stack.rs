@@ -9,7 +9,7 @@ use shared::fresh::{self, SigningAlgorithm};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testing::postgres::Server;
 use testing::{TestDb, deployment, world};
 use tokio_postgres::Client as Database;
@@ -23,6 +23,9 @@ static SIGNING: LazyLock<Value> =
 
 /// Requests a minute that nobody reaches here.
 const RELAXED: &str = "1000000";
+
+/// How long a port may stay taken after its gateway stopped.
+const FREE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request that has this header is taken to come from the address it names.
 pub const ADDRESS_HEADER: &str = "x-test-source-ip";
@@ -93,7 +96,14 @@ impl Stack {
         let port = gateway.address().port();
         gateway.stop().await;
         environment.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let gateway = start_gateway(port, &environment, max_processes, &log).await?;
+        let started = Instant::now();
+        // The port is free as soon as whoever listened has noticed that it is over.
+        let gateway = loop {
+            match start_gateway(port, &environment, max_processes, &log).await {
+                Err(_) if started.elapsed() < FREE_WITHIN => tokio::time::sleep(Duration::from_millis(10)).await,
+                gateway => break gateway?,
+            }
+        };
         gateway.ready().await?;
         let functions = functions(&environment)?;
         Ok(Self { gateway, log, environment, functions, ..self })

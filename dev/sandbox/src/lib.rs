@@ -80,6 +80,7 @@
 //! | `"close_before"`, `"close_after"` | never, once | none: the connection is closed |
 //! | `{"late":{"millis":900}}` | once, after so long | none: the connection is closed at once |
 //! | `{"rate_limited":{"retry_after":7}}` | never | 429 with `Retry-After` |
+//! | `{"quote":{"status":422}}` | never | that, its message the credentials and the body of the request |
 //! | `"hang"` | never | none, and the connection stays open |
 //!
 //! Of one request first absence decides, then the script, then chaos.

@@ -1,4 +1,5 @@
-//! Every five minutes — remove what has had its time: challenges, counted windows, kept answers, seeds handed over.
+//! Every five minutes — remove what has had its time: challenges, counted windows, kept answers, seeds handed over,
+//! circuit breakers of hosts that nobody calls any more.
 //!
 //! Safe to run twice, late, or beside itself: each statement removes what is over and nothing else.
 
@@ -8,7 +9,7 @@ use shared::config::Config;
 use shared::db::Db;
 use shared::runtime::Error;
 use shared::setup::handover;
-use shared::{challenge, idempotency, rate_limit};
+use shared::{breaker, challenge, idempotency, rate_limit};
 use time::Duration;
 
 /// Expired challenges are kept for a day, for whoever asks why a sign-in failed.
@@ -32,6 +33,7 @@ pub struct Report {
     pub rate_limits: u64,
     pub idempotency_keys: u64,
     pub seeds: u64,
+    pub breakers: u64,
 }
 
 pub async fn run(deps: &Deps) -> Result<Report, Error> {
@@ -43,5 +45,6 @@ pub async fn run(deps: &Deps) -> Result<Report, Error> {
         rate_limits: rate_limit::delete_ended(client, now).await?,
         idempotency_keys: idempotency::delete_expired(client, now).await?,
         seeds: handover::erase_handed_over(client, now).await?,
+        breakers: breaker::delete_forgotten(client, now).await?,
     })
 }

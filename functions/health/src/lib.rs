@@ -22,8 +22,8 @@ impl Deps {
 struct Answer {
     status: &'static str,
     database: &'static str,
-    /// The breaker of each provider that was called so far: `closed`, or `open` while it is not called. No reason to
-    /// be unwell: sign-in needs none of them.
+    /// The breaker of each provider that was called so far: `closed`, or `open` while it is not called. Of `lnd` it is
+    /// `open` while any node is not called. No reason to be unwell: sign-in needs none of them.
     providers: BTreeMap<String, &'static str>,
     version: &'static str,
 }

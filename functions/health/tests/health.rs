@@ -45,6 +45,21 @@ async fn it_tells_which_providers_are_not_called_for_a_while_and_is_well_all_the
 }
 
 #[tokio::test]
+async fn of_all_nodes_it_tells_whether_any_is_not_called() -> Result<()> {
+    let world = World::start().await?;
+    let admin = world.db.admin().await?;
+    let counted = "INSERT INTO provider_breakers (provider, host, window_at, calls, failures, opened_at)
+                   VALUES ('lnd', 'n1.example:8080', now(), 40, 0, NULL), ('lnd', 'n2.example:8080', now(), 20, 20, now()),
+                          ('lnd', 'n3.example:8080', now(), 40, 1, NULL)";
+    admin.batch_execute(counted).await?;
+    let deps = world.wire(NAME, Deps::wire).await?;
+    assert_eq!(ask(&deps, &good()).await?.body["providers"], json!({ "lnd": "open" }));
+    admin.batch_execute("DELETE FROM provider_breakers WHERE opened_at IS NOT NULL").await?;
+    assert_eq!(ask(&deps, &good()).await?.body["providers"], json!({ "lnd": "closed" }));
+    Ok(())
+}
+
+#[tokio::test]
 async fn it_asks_the_database_each_time() -> Result<()> {
     let world = World::start().await?;
     let deps = world.wire(NAME, Deps::wire).await?;

@@ -12,7 +12,8 @@ use shared::config::Config;
 use shared::db;
 use shared::metrics;
 use shared::runtime::{Error, Invocation};
-use shared::setup::settle::{Settled, settle};
+use shared::setup::settle::settle;
+use shared::setup::unlock::unlock;
 use shared::setup::{Saga, SetupError, WalletAccess, handover, queue};
 use tokio::time::Instant;
 
@@ -54,13 +55,22 @@ pub async fn run(deps: &Deps, invocation: &Invocation) -> Result<Report, Error> 
     };
     let (tally, trouble) = worker.work().await;
     metrics::add("SetupsResumed", tally.resumed());
-    let settled = match tokio::time::timeout_at(worker.ends_at, settle(saga, worker.origin())).await {
-        Ok(settled) => left_for_later(settled)?,
-        Err(_) => None,
-    };
+    let unlocked = in_time(&worker, unlock(saga, worker.origin())).await?;
+    let settled = in_time(&worker, settle(saga, worker.origin())).await?;
     match trouble {
         Some(error) => Err(error.into()),
-        None => Ok(tally.report(settled)),
+        None => Ok(tally.report(unlocked, settled)),
+    }
+}
+
+/// `None` when there is no time for it, or a provider is in no state to be asked.
+async fn in_time<T>(
+    worker: &Worker<'_>,
+    work: impl Future<Output = Result<T, SetupError>>,
+) -> Result<Option<T>, Error> {
+    match tokio::time::timeout_at(worker.ends_at, work).await {
+        Ok(done) => Ok(left_for_later(done)?),
+        Err(_) => Ok(None),
     }
 }
 
@@ -78,11 +88,11 @@ async fn watch(saga: &Saga) -> Result<(), Error> {
 }
 
 /// A provider in trouble is looked at again in a minute, and is no failure of ours.
-fn left_for_later(settled: Result<Settled, SetupError>) -> Result<Option<Settled>, SetupError> {
-    match settled {
-        Ok(settled) => Ok(Some(settled)),
+fn left_for_later<T>(done: Result<T, SetupError>) -> Result<Option<T>, SetupError> {
+    match done {
+        Ok(done) => Ok(Some(done)),
         Err(error @ (SetupError::Upstream(_) | SetupError::NotConfigured(_) | SetupError::Unusable(_))) => {
-            tracing::warn!(target: "setup", %error, "finished setups are looked through later");
+            tracing::warn!(target: "setup", %error, "finished setups are looked after later");
             Ok(None)
         }
         Err(error) => Err(error),

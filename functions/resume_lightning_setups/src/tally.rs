@@ -20,6 +20,8 @@ pub struct Report {
     pub failed: usize,
     /// They go on by themselves.
     pub waiting: usize,
+    /// Nodes that were restarted and wait for nobody's password now. Absent when Voltage was in no state to be asked.
+    pub unlocked: Option<usize>,
     /// Absent when a provider was in no state to be asked.
     pub settled: Option<Settled>,
 }
@@ -33,13 +35,14 @@ impl Tally {
         u64::try_from(self.0.len()).unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn report(&self, settled: Option<Settled>) -> Report {
+    pub(crate) fn report(&self, unlocked: Option<usize>, settled: Option<Settled>) -> Report {
         let in_state = |state| self.0.values().filter(|found| **found == state).count();
         Report {
             resumed: self.0.len(),
             finished: in_state(State::Finished),
             failed: in_state(State::Failed),
             waiting: in_state(State::Running),
+            unlocked,
             settled,
         }
     }

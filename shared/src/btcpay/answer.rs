@@ -35,19 +35,21 @@ pub(super) fn success(answer: &Answer) -> Result<&Answer, Trouble> {
 
 fn refusal(answer: &Answer) -> Trouble {
     let refusal = serde_json::from_slice::<Refusal>(&answer.body).ok();
-    let code = match &refusal {
-        Some(Refusal::One(problem)) => problem.code.as_deref().unwrap_or_default(),
-        Some(Refusal::Invalid(_)) | None => "",
+    let (code, message) = match &refusal {
+        Some(Refusal::One(problem)) => (problem.code.as_deref(), problem.message.as_deref()),
+        Some(Refusal::Invalid(_)) | None => (None, None),
     };
     let said = refusal.as_ref().map(Refusal::said).unwrap_or_default();
     match answer.status {
-        StatusCode::FORBIDDEN if code == "store-limit-reached" => {
+        StatusCode::FORBIDDEN if code == Some("store-limit-reached") => {
             Trouble::refused(code::BTCPAY_STORE_LIMIT, said)
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Trouble::refused(code::BTCPAY_KEY_REFUSED, said),
-        // A 404 that BTCPay did not write says that BTCPAY_URL leads elsewhere, and nothing of the object.
-        StatusCode::NOT_FOUND if refusal.is_none() => answer.unexpected("404: not BTCPay's own"),
-        StatusCode::NOT_FOUND => answer.common(Common::NotFound, &said),
+        // The framework under BTCPay says no without a word.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if code.is_some() || answer.body.is_empty() => {
+            Trouble::refused(code::BTCPAY_KEY_REFUSED, said)
+        }
+        StatusCode::NOT_FOUND if code.or(message).is_some() => answer.common(Common::NotFound, &said),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => answer.not_its_own(),
         _ => answer.trouble(&said),
     }
 }

@@ -1,10 +1,11 @@
 use http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Btcpay, StoreId};
 use crate::lightning::Macaroon;
-use crate::upstream::{Answer, BaseUrl, Common, MAX_LIST, Provider, Repeat, Trouble, UpstreamError, code};
+use crate::upstream::{Answer, BaseUrl, Common, List, MAX_LIST, Provider, Repeat, Trouble, UpstreamError, code};
 
 /// Of the many things a store has, those we set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -12,12 +13,20 @@ pub struct Store {
     pub id: StoreId,
     #[serde(default, deserialize_with = "or_empty")]
     pub name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub website: Option<String>,
 }
 
+/// Nothing but a text is one we set.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
 fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+    Ok(or_none(deserializer)?.unwrap_or_default())
 }
 
 /// The node a store is paid through, and how BTCPay gets in.
@@ -57,13 +66,21 @@ struct PaymentMethodState {
 }
 
 impl Btcpay {
-    /// Every store the key may see; BTCPay has no pages and no filter.
+    /// Every store the key may see; BTCPay has no pages and no filter. A store with an id that is none is left out,
+    /// unless it may carry our mark: one overlooked would be made again.
     pub async fn list_stores(&self) -> Result<Vec<Store>, UpstreamError> {
         let call = self.call(Repeat::Safe, Method::GET, "/stores").limit(MAX_LIST);
-        self.send(call, Answer::json).await
+        self.send(call, |answer| {
+            let list = List::<Store>::read(answer, &answer.borrowed::<Vec<_>>()?)?;
+            if list.odd("website").flatten().any(|website| website.contains('#')) {
+                return Err(answer.unexpected("a store that may be ours cannot be read"));
+            }
+            Ok(list.entries)
+        })
+        .await
     }
 
-    /// `website` is where we put our mark: names need not be unique.
+    /// `website` is where we put our mark, behind a `#`: names need not be unique.
     pub async fn create_store(&self, name: &str, website: &str) -> Result<Store, UpstreamError> {
         let store = NewStore {
             name,

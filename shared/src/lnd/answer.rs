@@ -1,6 +1,8 @@
 //! LND's refusals. Nearly all of them are HTTP 500 with `{"code":2,"message":…}`, because LND returns plain errors:
 //! what happened is in the message.
 
+use std::ops::RangeInclusive;
+
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -8,12 +10,26 @@ use crate::upstream::{Answer, Common, Fate, Trouble, code};
 
 #[derive(Deserialize)]
 struct Refusal {
+    /// gRPC's, which are small: what speaks of 403 is not LND.
+    code: u16,
     #[serde(default)]
-    message: String,
+    message: Option<String>,
     /// Where LND before 0.13 said it.
     #[serde(default)]
-    error: String,
+    error: Option<String>,
 }
+
+impl Refusal {
+    /// What LND said, if it was LND.
+    fn said(answer: &Answer) -> Option<String> {
+        let refusal: Self = serde_json::from_slice(&answer.body).ok()?;
+        let said = refusal.message.filter(|message| !message.is_empty()).or(refusal.error);
+        said.filter(|_| GRPC_CODES.contains(&refusal.code))
+    }
+}
+
+/// From `CANCELLED` to `UNAUTHENTICATED`.
+const GRPC_CODES: RangeInclusive<u16> = 1..=16;
 
 /// Parts of LND's messages, and what they mean. Taken in order: the first that is found counts.
 const MEANINGS: &[(&str, Meaning)] = &[
@@ -51,10 +67,14 @@ pub(super) fn success(answer: &Answer) -> Result<&Answer, Trouble> {
 }
 
 fn refusal(answer: &Answer) -> Trouble {
-    let refusal = serde_json::from_slice::<Refusal>(&answer.body).ok();
-    let is_lnds = refusal.is_some();
-    let said =
-        refusal.map(|it| if it.message.is_empty() { it.error } else { it.message }).unwrap_or_default();
+    // A node that starts has a proxy before it that answers first, and has its own reasons to say no.
+    let Some(said) = Refusal::said(answer) else {
+        return match answer.status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => answer.trouble(""),
+            status if status.is_client_error() => answer.not_its_own(),
+            _ => answer.trouble(""),
+        };
+    };
     let lower = said.to_ascii_lowercase();
     let found = MEANINGS.iter().find(|(words, _)| lower.contains(words));
     match found {
@@ -64,11 +84,10 @@ fn refusal(answer: &Answer) -> Trouble {
         Some((_, Meaning::WalletLocked)) => not_yet(code::LND_WALLET_LOCKED, said),
         Some((_, Meaning::NotReady)) => not_yet(code::LND_NOT_READY, said),
         None => match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_lnds => {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Trouble::refused(code::LND_MACAROON_REFUSED, said)
             }
-            StatusCode::NOT_FOUND if is_lnds => answer.common(Common::NotFound, &said),
-            StatusCode::NOT_FOUND => answer.unexpected("404: not LND's own"),
+            StatusCode::NOT_FOUND => answer.common(Common::NotFound, &said),
             _ => answer.trouble(&said),
         },
     }
@@ -76,5 +95,5 @@ fn refusal(answer: &Answer) -> Trouble {
 
 /// The node is well, and waits for something that is not the same request again.
 fn not_yet(code: &'static str, detail: String) -> Trouble {
-    Trouble { code, fate: Fate::NotYet, detail, blames: false }
+    Trouble { code, fate: Fate::NotYet, detail, blames: Some(false) }
 }

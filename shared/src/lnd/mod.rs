@@ -11,7 +11,7 @@ pub use wallet::{NotASeed, SEED_WORDS, Seed, WalletKeys, WalletState};
 
 use crate::lightning::{Macaroon, Network, Op, Pubkey};
 use crate::upstream::{
-    Answer, BaseUrl, Call, Pins, Provider, Repeat, Transport, Trouble, Upstream, UpstreamError, code, no_tls,
+    Answer, BaseUrl, Call, Circuit, Pins, Provider, Repeat, Transport, Trouble, Upstream, UpstreamError, code, no_tls,
 };
 
 /// The header LND looks for a macaroon in, in hex.
@@ -79,6 +79,11 @@ impl Lnd {
         Ok(Self { base, upstream: upstream.clone(), transport })
     }
 
+    /// Each node's host fails for itself, and must not stop the calls to others.
+    pub fn circuit(&self) -> Circuit {
+        Circuit::of_host(Provider::Lnd, self.base.host())
+    }
+
     /// The same node, whose calls end by `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
@@ -144,6 +149,12 @@ impl Lnd {
         read: impl Fn(&Answer) -> Result<T, Trouble>,
     ) -> Result<T, UpstreamError> {
         self.upstream.send(Some(&self.transport), &call, |answer| read(answer::success(answer)?)).await
+    }
+}
+
+impl From<&Lnd> for Circuit {
+    fn from(lnd: &Lnd) -> Self {
+        lnd.circuit()
     }
 }
 

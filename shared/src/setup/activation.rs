@@ -92,10 +92,15 @@ pub(super) async fn activate(
     Ok(Setup { state: State::Finished, ..setup.clone() })
 }
 
-/// Takes the address out of service.
+/// Takes the address out of service. Should the undoing break off behind it, the setup does not say that it is finished.
 pub(super) async fn undo(run: &mut Run<'_>, setup: &Setup) -> Result<(), SetupError> {
     let mut connection = run.saga.db.connection().await?;
     let tx = run.begin(&mut connection, setup).await?;
     execute(&tx, "DELETE FROM lightning_addresses WHERE setup_id = $1", &[(&setup.id, Type::UUID)]).await?;
+    let failed = "UPDATE lightning_setups SET state = 'failed' WHERE id = $1 AND lease_token = $2";
+    let changed = execute(&tx, failed, &[(&setup.id, Type::UUID), (&setup.lease_token, Type::INT8)]).await?;
+    if changed != 1 {
+        return Err(SetupError::LeaseLost);
+    }
     Ok(db::commit(tx).await?)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::keys;
-use super::row::{self, State};
+use super::row;
 use crate::audit::{AuditError, Auditor, Entry, Origin};
 use crate::crypto::{KeyRing, OpenError, Secret};
 use crate::db::{DbError, GenericClient, Type, execute, query_opt};
@@ -47,7 +47,7 @@ pub async fn take(
     (origin, now): (Origin<'_>, OffsetDateTime),
 ) -> Result<Handover, HandoverError> {
     let setup = row::find_of(client, session.user_id).await?;
-    let setup = setup.filter(|setup| setup.wallet_initialised && setup.state != State::Undone);
+    let setup = setup.filter(|setup| setup.wallet_initialised);
     let setup = setup.ok_or(HandoverError::NoWallet)?;
     let row = query_opt(
         client,

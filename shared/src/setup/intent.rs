@@ -16,7 +16,9 @@ impl FromStr for Username {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-        if (1..=MAX_NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
+        // A name of dots alone is part of no URL: it is a way up or nowhere.
+        let is_dots = text.bytes().all(|byte| byte == b'.');
+        if (1..=MAX_NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed) && !is_dots {
             Ok(Self(text.to_owned()))
         } else {
             Err("must be 1 to 64 of a-z, 0-9, '-', '_' and '.'")

@@ -17,16 +17,18 @@ const TABLE: &str = "lightning_setup_secrets";
 /// LND's own least is 8; this is 256 bits.
 const PASSWORD_BYTES: usize = 32;
 
-/// All a wallet is made of.
+/// All a wallet is made of, and opened with.
 pub(super) struct Wallet {
-    pub(super) seed: Seed,
+    /// Gone as soon as it was handed over; only making the wallet takes it.
+    pub(super) seed: Option<Seed>,
     pub(super) password: Secret<String>,
     pub(super) root_key: Secret<[u8; 32]>,
 }
 
 impl Wallet {
-    pub(super) fn keys(&self) -> WalletKeys<'_> {
-        WalletKeys { seed: &self.seed, password: &self.password, root_key: &self.root_key }
+    pub(super) fn keys(&self) -> Option<WalletKeys<'_>> {
+        let seed = self.seed.as_ref()?;
+        Some(WalletKeys { seed, password: &self.password, root_key: &self.root_key })
     }
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn field<'a>(setup_id: &'a Uuid, column: &'static str) -> Field<'a> {
 /// A password and a root key of our own, and the seed the node proposed.
 pub(super) fn fresh_wallet(seed: Seed, random: &Random) -> Wallet {
     let password = Secret::new(BASE64.encode(&random.bytes::<PASSWORD_BYTES>()));
-    Wallet { seed, password, root_key: Secret::new(random.bytes()) }
+    Wallet { seed: Some(seed), password, root_key: Secret::new(random.bytes()) }
 }
 
 pub(super) fn fresh_webhook_secret(random: &Random) -> Secret<String> {
@@ -90,7 +92,8 @@ pub(super) async fn keep(
     if let Some(wallet) = &made.wallet {
         let password = seal("password_sealed", wallet.password.expose().as_bytes())?;
         let root_key = seal("root_key_sealed", wallet.root_key.expose())?;
-        let seed = seal("seed_sealed", wallet.seed.to_text().expose().as_bytes())?;
+        let seed = wallet.seed.as_ref().map(|seed| seal("seed_sealed", seed.to_text().expose().as_bytes()));
+        let seed = seed.transpose()?;
         let params =
             [(&password as _, Type::BYTEA), (&root_key as _, Type::BYTEA), (&seed as _, Type::BYTEA)];
         execute(
@@ -137,9 +140,11 @@ pub(super) async fn wallet<'r>(
             .read_secrets(setup, "wallet.read", "SELECT password_sealed, root_key_sealed, seed_sealed FROM lightning_setup_secrets WHERE setup_id = $1")
             .await?;
         let missing = SetupError::Unusable("WALLET_KEYS_MISSING");
-        let Ok([password, root_key, seed]) = <[_; 3]>::try_from(read) else { return Err(missing) };
+        let Ok([Some(password), Some(root_key), seed]) = <[_; 3]>::try_from(read) else {
+            return Err(missing);
+        };
         let Ok(root_key) = <[u8; 32]>::try_from(root_key.expose().as_slice()) else { return Err(missing) };
-        let Ok(seed) = Seed::from_text(text(&seed).expose()) else { return Err(missing) };
+        let seed = seed.and_then(|seed| Seed::from_text(text(&seed).expose()).ok());
         run.held.wallet = Some(Wallet { seed, password: text(&password), root_key: Secret::new(root_key) });
     }
     Ok(run.held.wallet.as_ref())
@@ -155,8 +160,8 @@ pub(super) async fn macaroon<'r>(run: &'r mut Run<'_>, setup: &Setup) -> Result<
                 "SELECT macaroon_sealed FROM lightning_setup_secrets WHERE setup_id = $1",
             )
             .await?;
-        let hex = found.first().ok_or(SetupError::Unusable("MACAROON_MISSING"))?;
-        run.held.macaroon = Macaroon::parse(text(hex).expose()).ok();
+        let hex = found.into_iter().next().flatten().ok_or(SetupError::Unusable("MACAROON_MISSING"))?;
+        run.held.macaroon = Macaroon::parse(text(&hex).expose()).ok();
     }
     run.held.macaroon.as_ref().ok_or(SetupError::Unusable("MACAROON_MISSING"))
 }
@@ -174,7 +179,7 @@ pub(super) async fn webhook_secret<'r>(
                 "SELECT webhook_secret_sealed FROM lightning_setup_secrets WHERE setup_id = $1",
             )
             .await?;
-        run.held.webhook_secret = found.first().map(text);
+        run.held.webhook_secret = found.into_iter().next().flatten().as_ref().map(text);
     }
     run.held.webhook_secret.as_ref().ok_or(SetupError::Unusable("WEBHOOK_SECRET_MISSING"))
 }

@@ -4,8 +4,9 @@
 //! ```text
 //! intent      what a user asks for                    status     what they are told
 //! steps       the table: do, find, undo               handover   the seed, once
-//! run         one run: step after step                settle     a second store or node, deleted
-//! row         the rows, and how they change           orphans    what no setup owns, reported
+//! run, stop   one run: step after step, and its end   settle     a second store or node, deleted
+//! record      what a run reads and writes besides     orphans    what no setup owns, reported
+//! row         the rows, and how they change           unlock     a node that was restarted, opened
 //! keys        what must not be lost, sealed           repair     addresses brought over with ids missing
 //! marker      the mark on everything we make          undo       a setup taken back, when somebody says so
 //! queue       how much is due
@@ -24,13 +25,16 @@ mod node;
 pub mod orphans;
 pub mod queue;
 pub mod repair;
+mod record;
 pub mod row;
 mod run;
 pub mod settle;
 pub mod status;
 mod steps;
+mod stop;
 mod store;
 pub mod undo;
+pub mod unlock;
 mod wallet;
 
 pub use intent::{Intent, LightningAddress, NodeSource, Username};

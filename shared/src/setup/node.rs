@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::keys::{self, Made};
 use super::marker::{Marked, Marker};
 use super::row::Setup;
@@ -10,10 +12,12 @@ use super::steps::Move;
 use super::{Saga, SetupError};
 use crate::lnd::Lnd;
 use crate::upstream::{Failure, Pins, Provider, UpstreamError, code};
-use crate::voltage::{NodeStatus, VoltageNodeId};
+use crate::voltage::{NodeStatus, VoltageNode, VoltageNodeId};
 
 /// A node that is not running is somebody's decision; it may change.
 const STOPPED_WAIT: Duration = Duration::from_mins(5);
+/// Between making a node and finding out whose wallet it has lie minutes.
+const YOUNG: time::Duration = time::Duration::hours(1);
 
 pub(super) async fn marker(saga: &Saga, setup: &Setup) -> Result<Marker, SetupError> {
     Ok(saga.markers.get().await?.mark(Marked { setup_id: setup.id, generation: setup.generation }))
@@ -117,9 +121,27 @@ pub(super) fn node_id(setup: &Setup) -> Result<VoltageNodeId, SetupError> {
     id.parse().map_err(|_| SetupError::Unusable("NODE_ID_MISSING"))
 }
 
-/// A node that holds somebody else's wallet, or is gone: not ours to keep.
+/// A node that holds somebody else's wallet, or is gone: not ours to keep, if it is the one just made.
 pub(super) async fn discard(run: &mut Run<'_>, setup: &Setup) -> Result<(), SetupError> {
-    if setup.wallet_initialised { Ok(()) } else { delete(run, setup).await }
+    if setup.wallet_initialised || setup.voltage_node_id.is_none() {
+        return Ok(());
+    }
+    let voltage = run.saga.voltage()?;
+    let node = match run.saga.call(Provider::Voltage, voltage.node(&node_id(setup)?)).await {
+        Err(SetupError::Upstream(error)) if error.code == code::VOLTAGE_NOT_FOUND => return Ok(()),
+        other => other?,
+    };
+    if may_go(&node, run.saga.clock.now()) {
+        return delete(run, setup).await;
+    }
+    tracing::error!(target: "setup", setup_id = %setup.id, voltage_node_id = %node.id, "a node given up is too old to be deleted unasked: it may be in use");
+    Ok(())
+}
+
+/// Whether a node may be deleted without a person's word. To a database that was restored from a backup, a wallet in
+/// use is a stranger's: an older node is left to `sweep_orphans` to report.
+pub(super) fn may_go(node: &VoltageNode, now: OffsetDateTime) -> bool {
+    node.created.is_some_and(|created| now - created < YOUNG)
 }
 
 pub(super) async fn delete(run: &mut Run<'_>, setup: &Setup) -> Result<(), SetupError> {

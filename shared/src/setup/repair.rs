@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::intent::{Intent, NodeSource};
 use super::row::{self, BeginError};
-use crate::db::{DbError, GenericClient, Row, Type, execute, query};
+use crate::db::{DbError, GenericClient, Row, Type, execute, query, query_opt};
 use crate::random::Random;
 
 /// An address as it was brought over.
@@ -19,7 +19,6 @@ pub struct Imported {
     pub voltage_node_id: Option<String>,
     /// The user has a node of their own here, with a macaroon.
     pub has_registered_node: bool,
-    pub setup_id: Option<Uuid>,
 }
 
 /// Why an address cannot be repaired without a person.
@@ -30,11 +29,17 @@ pub enum AdoptError {
     Begin(BeginError),
 }
 
+impl From<DbError> for AdoptError {
+    fn from(error: DbError) -> Self {
+        Self::Begin(error.into())
+    }
+}
+
 /// Imported addresses that no finished setup stands behind.
 pub async fn broken(client: &impl GenericClient) -> Result<Vec<Imported>, DbError> {
     let rows = query(
         client,
-        "SELECT i.user_id, i.address, i.btcpay_store_id, i.voltage_node_id, s.id AS setup_id,
+        "SELECT i.user_id, i.address, i.btcpay_store_id, i.voltage_node_id,
                 EXISTS (SELECT FROM nodes n WHERE n.user_id = i.user_id AND n.macaroon_sealed IS NOT NULL
                         AND n.endpoint IS NOT NULL) AS has_registered_node
          FROM imported_lightning_addresses i
@@ -47,18 +52,26 @@ pub async fn broken(client: &impl GenericClient) -> Result<Vec<Imported>, DbErro
     Ok(rows.iter().map(Imported::read).collect())
 }
 
-/// Writes down the setup an imported address stands for, its store kept if it has one; returns its id. An address that
-/// has a setup keeps it; before it has come to its store, the store may be set right in the import.
+/// The setup that an imported address stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    pub setup_id: Uuid,
+    /// It was written down just now.
+    pub is_new: bool,
+}
+
+/// Writes down the setup an imported address stands for, its store kept if it has one. An address that has a setup
+/// keeps it; before it has come to its store, the store may be set right in the import.
 pub async fn adopt(
     client: &impl GenericClient,
     imported: &Imported,
     domain: &str,
     (random, now): (&Random, OffsetDateTime),
-) -> Result<Uuid, AdoptError> {
+) -> Result<Adopted, AdoptError> {
     let store = imported.btcpay_store_id.as_ref().filter(|store| !store.is_empty());
-    if let Some(id) = imported.setup_id {
-        set_store_right(client, id, store).await.map_err(|error| AdoptError::Begin(error.into()))?;
-        return Ok(id);
+    if let Some(setup_id) = setup_of(client, imported.user_id).await? {
+        set_store_right(client, setup_id, store).await?;
+        return Ok(Adopted { setup_id, is_new: false });
     }
     let name = imported.address.split('@').next().unwrap_or_default().to_ascii_lowercase();
     let source = if imported.has_registered_node { NodeSource::Registered } else { NodeSource::Voltage };
@@ -73,9 +86,17 @@ pub async fn adopt(
          UPDATE lightning_setups SET btcpay_store_id = $3 WHERE id = $1",
         &[(&id, Type::UUID), (&imported.user_id, Type::UUID), (&store, Type::TEXT)],
     )
-    .await
-    .map_err(|error| AdoptError::Begin(error.into()))?;
-    Ok(id)
+    .await?;
+    Ok(Adopted { setup_id: id, is_new: true })
+}
+
+/// The account's setup as it is now, with its import locked: of two who repair at once, the second finds the first
+/// one's.
+async fn setup_of(client: &impl GenericClient, user_id: Uuid) -> Result<Option<Uuid>, DbError> {
+    let lock = "SELECT FROM imported_lightning_addresses WHERE user_id = $1 FOR UPDATE";
+    query_opt(client, lock, &[(&user_id, Type::UUID)]).await?;
+    let sql = "SELECT id FROM lightning_setups WHERE user_id = $1 AND state <> 'undone'";
+    Ok(query_opt(client, sql, &[(&user_id, Type::UUID)]).await?.map(|row| row.get("id")))
 }
 
 /// Until the step that makes the store is done, a setup has none but the one it was given here.
@@ -104,7 +125,6 @@ impl Imported {
             btcpay_store_id: row.get("btcpay_store_id"),
             voltage_node_id: row.get("voltage_node_id"),
             has_registered_node: row.get("has_registered_node"),
-            setup_id: row.get("setup_id"),
         }
     }
 }

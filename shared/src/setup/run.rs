@@ -3,29 +3,21 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use time::OffsetDateTime;
-use tokio_postgres::types::ToSql;
 
 use super::keys::{self, Held, Made};
-use super::row::{self, Claimed, Setup, State, Stop};
+use super::row::{self, Claimed, Setup, State};
 use super::steps::{Move, Step};
 use super::{Saga, SetupError, activation, node};
-use crate::audit::{Entry, Origin};
-use crate::crypto::Secret;
-use crate::db::{self, Connection, Transaction, Type, query_opt};
+use crate::audit::Origin;
+use crate::db;
 use crate::metrics;
-use crate::upstream::{Failure, UpstreamError};
+use crate::upstream::UpstreamError;
 
-/// A step that failed this often in a row waits for somebody to look at it.
-const MOST_FAILURES: i32 = 12;
-/// So many nodes given up one after the other are no accident, and each of them costs money.
+/// So many nodes given up are no accident, and each of them costs money: from here on one at a time, when somebody
+/// says so.
 const MOST_NODES: i32 = 5;
-/// The longest a step takes, with all its calls and all their tries.
+/// As long as a step takes that is not out of the ordinary.
 const ONE_STEP: Duration = Duration::from_mins(1);
-const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-const LONGEST_BACKOFF: Duration = Duration::from_mins(10);
-/// A detail in the log is for people, not for archives.
-const MOST_DETAIL_CHARS: usize = 400;
 
 /// What a step found out or made.
 #[derive(Default)]
@@ -43,7 +35,7 @@ pub(super) struct Progress {
 pub(super) struct Run<'a> {
     pub(super) saga: &'a Saga,
     pub(super) held: Held,
-    origin: Origin<'a>,
+    pub(super) origin: Origin<'a>,
 }
 
 impl Saga {
@@ -78,6 +70,10 @@ impl Saga {
                                 .stop_with(&setup, &UpstreamError::mistaken_answer(provider_of(setup.step)))
                                 .await;
                         }
+                        // A row that will not be taken now will not be taken later.
+                        Err(SetupError::Db(error)) if error.constraint().is_some() => {
+                            return run.give_up(&setup, "ROW_REFUSED", error.constraint()).await;
+                        }
                         Err(error) => return Err(error),
                     }
                     if !in_time && setup.state == State::Running {
@@ -88,7 +84,7 @@ impl Saga {
                     // What is left of the lease must last for a whole step after the wait.
                     let leased = setup.is_leased(self.clock.now() + after + ONE_STEP);
                     if Instant::now() + after >= until || !leased {
-                        return run.wait(&setup, after, Some(code)).await;
+                        return run.be_patient(&setup, after, code).await;
                     }
                     tokio::time::sleep(after).await;
                     earlier = true;
@@ -103,7 +99,7 @@ impl Saga {
                         Err(error) => return Err(error),
                     }
                     (run.held.wallet, earlier) = (None, false);
-                    if (setup.generation - 1) % MOST_NODES == 0 {
+                    if setup.generation > MOST_NODES {
                         return run.give_up(&setup, code, None).await;
                     }
                 }
@@ -112,6 +108,9 @@ impl Saga {
                 Err(SetupError::Unusable(code)) => return run.give_up(&setup, code, None).await,
                 Err(SetupError::NotConfigured(provider)) => {
                     return run.give_up(&setup, SetupError::not_configured(provider), None).await;
+                }
+                Err(error @ (SetupError::Open(_) | SetupError::Seal(_))) => {
+                    return run.give_up(&setup, "SECRET_UNREADABLE", Some(&error.to_string())).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -141,13 +140,18 @@ impl<'a> Run<'a> {
     }
 
     async fn attempt(&mut self, setup: &Setup, earlier: bool) -> Result<Move, SetupError> {
-        if !setup.is_leased(self.saga.clock.now()) {
+        // By then another run may be at this very step: what outlasts its lease makes no more calls.
+        let left = Duration::try_from(setup.due_at - self.saga.clock.now()).unwrap_or_default();
+        if left.is_zero() {
             return Err(SetupError::LeaseLost);
         }
-        if earlier && let Some(found) = setup.step.find(self, setup).await? {
-            return Ok(found);
-        }
-        setup.step.perform(self, setup).await
+        let step = async {
+            if earlier && let Some(found) = setup.step.find(self, setup).await? {
+                return Ok(found);
+            }
+            setup.step.perform(self, setup).await
+        };
+        tokio::time::timeout(left, step).await.unwrap_or(Err(SetupError::LeaseLost))
     }
 
     /// Writes down what the step made and that the next one begins; the last step is the writing down.
@@ -190,136 +194,5 @@ impl<'a> Run<'a> {
         self.note(&tx, setup, "setup.started_over", json!({ "code": code }), now).await?;
         db::commit(tx).await?;
         Ok(again)
-    }
-
-    async fn wait(&self, setup: &Setup, after: Duration, code: Option<&str>) -> Result<Setup, SetupError> {
-        let due_at = self.saga.clock.now() + after;
-        self.stop(setup, &Stop { event: "waiting", code, detail: None, final_: false, due_at }).await
-    }
-
-    /// A call that failed: what it means decides when somebody goes on.
-    async fn stop_with(&self, setup: &Setup, error: &UpstreamError) -> Result<Setup, SetupError> {
-        let detail: String = error.to_string().chars().take(MOST_DETAIL_CHARS).collect();
-        let wait = match error.failure {
-            Failure::Final => return self.give_up(setup, error.code, Some(&detail)).await,
-            Failure::Ambiguous => self.saga.rules.ambiguity_window,
-            Failure::Retry { after } => after.unwrap_or_default().max(self.backoff(setup.failures)),
-        };
-        // An outage is nobody's failure but the provider's, however long it lasts.
-        if error.is_breaker_open() {
-            return self.wait(setup, wait, Some(error.code)).await;
-        }
-        if setup.failures + 1 >= MOST_FAILURES {
-            return self.give_up(setup, error.code, Some(&detail)).await;
-        }
-        metrics::count("SetupStepFailed");
-        tracing::warn!(target: "setup", setup_id = %setup.id, step = setup.step.name(), code = error.code, cause = detail, "a step failed and will be tried again");
-        let due_at = self.saga.clock.now() + wait;
-        let stop =
-            Stop { event: "failed", code: Some(error.code), detail: Some(&detail), final_: false, due_at };
-        self.stop(setup, &stop).await
-    }
-
-    async fn give_up(&self, setup: &Setup, code: &str, detail: Option<&str>) -> Result<Setup, SetupError> {
-        metrics::count("SetupFailed");
-        tracing::error!(target: "setup", setup_id = %setup.id, step = setup.step.name(), code, cause = detail, "a setup failed: `satchel setup show` has the story");
-        let due_at = self.saga.clock.now();
-        self.stop(setup, &Stop { event: "given_up", code: Some(code), detail, final_: true, due_at }).await
-    }
-
-    /// In a transaction of its own, so that no rollback takes it along.
-    async fn stop(&self, setup: &Setup, stop: &Stop<'_>) -> Result<Setup, SetupError> {
-        let now = self.saga.clock.now();
-        let mut connection = self.saga.db.connection().await?;
-        let tx = self.begin(&mut connection, setup).await?;
-        row::stop(&tx, setup, stop, now).await?;
-        if stop.final_ {
-            let details = json!({ "step": setup.step.name(), "code": stop.code });
-            self.note(&tx, setup, "setup.failed", details, now).await?;
-        }
-        db::commit(tx).await?;
-        let state = if stop.final_ { State::Failed } else { setup.state };
-        Ok(Setup { state, due_at: stop.due_at, ..setup.clone() })
-    }
-
-    /// Doubles with every failure in a row; half of it is chance, so that setups that failed together do not come
-    /// back together.
-    fn backoff(&self, failures: i32) -> Duration {
-        let doublings = u32::try_from(failures.clamp(0, 10)).unwrap_or_default();
-        let whole = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
-        let [chance] = self.saga.random.bytes::<1>();
-        whole / 2 + whole / 2 * u32::from(chance) / 255
-    }
-
-    /// A transaction that acts for the setup's account, whatever its role.
-    pub(super) async fn begin<'c>(
-        &self,
-        connection: &'c mut Connection,
-        setup: &Setup,
-    ) -> Result<Transaction<'c>, SetupError> {
-        let tx = connection.transaction().await?;
-        query_opt(
-            &tx,
-            "SELECT set_config('app.user_id', $1, true)",
-            &[(&setup.user_id.to_string(), Type::TEXT)],
-        )
-        .await?;
-        Ok(tx)
-    }
-
-    /// Reads sealed columns and opens them; the reading is audited in the same transaction. Columns that are NULL
-    /// are left out.
-    pub(super) async fn read_secrets(
-        &self,
-        setup: &Setup,
-        action: &'static str,
-        sql: &'static str,
-    ) -> Result<Vec<Secret<Vec<u8>>>, SetupError> {
-        let ring = self.saga.sealing.get().await?;
-        let mut connection = self.saga.db.connection().await?;
-        let tx = self.begin(&mut connection, setup).await?;
-        let id: &(dyn ToSql + Sync) = &setup.id;
-        let mut opened = Vec::new();
-        if let Some(row) = query_opt(&tx, sql, &[(id, Type::UUID)]).await? {
-            for (at, column) in row.columns().iter().enumerate() {
-                let Some(sealed) = row.get::<_, Option<&[u8]>>(at) else { continue };
-                let known = super::SECRET_COLUMNS.iter().find(|known| **known == column.name());
-                let column = known.ok_or(SetupError::Unusable("SECRET_COLUMN_UNKNOWN"))?;
-                opened.push(ring.open(keys::field(&setup.id, column), sealed)?);
-            }
-        }
-        self.note_read(&tx, setup, action).await?;
-        db::commit(tx).await?;
-        Ok(opened)
-    }
-
-    pub(super) async fn note_read(
-        &self,
-        tx: &Transaction<'_>,
-        setup: &Setup,
-        action: &'static str,
-    ) -> Result<(), SetupError> {
-        let details = json!({ "step": setup.step.name() });
-        self.note(tx, setup, action, details, self.saga.clock.now()).await
-    }
-
-    pub(super) async fn note(
-        &self,
-        tx: &Transaction<'_>,
-        setup: &Setup,
-        action: &'static str,
-        details: serde_json::Value,
-        now: OffsetDateTime,
-    ) -> Result<(), SetupError> {
-        let id = setup.id.to_string();
-        let entry = Entry {
-            user_id: Some(setup.user_id),
-            action,
-            resource: ("lightning_setup", &id),
-            details,
-            origin: self.origin,
-            now,
-        };
-        Ok(self.saga.audit.append(tx, &entry).await?)
     }
 }

@@ -1,15 +1,17 @@
 //! The steps at BTCPay: a store that carries the marker, connected to the node, telling us what is paid.
 
+use serde_json::json;
+
 use super::intent::NodeSource;
 use super::keys::{self, Made};
 use super::marker::{Marked, MarkerMaker};
 use super::node::marker;
 use super::row::Setup;
 use super::run::{Progress, Run};
-use super::steps::Move;
+use super::steps::{Move, Step};
 use super::{Saga, SetupError};
-use crate::btcpay::{LightningNode, Store, StoreId};
-use crate::upstream::{Failure, Provider, UpstreamError, code};
+use crate::btcpay::{LightningNode, Store, StoreId, WebhookId};
+use crate::upstream::{Failure, Provider, UpstreamError};
 
 /// BTCPay takes no longer name, and users may have longer ones. It is for people to read; the marker tells stores apart.
 const STORE_NAME_CHARS: usize = 50;
@@ -17,6 +19,11 @@ const STORE_NAME_CHARS: usize = 50;
 /// Where a store carries its marker: behind the `#` of its website, which no payer is ever sent to.
 fn website(saga: &Saga, marker: &super::Marker) -> String {
     format!("https://{}/#{marker}", saga.rules.app_domain)
+}
+
+/// Only the marker counts: what stands before it, an operator may change.
+fn is_of(markers: &MarkerMaker<'_>, store: &Store, setup: &Setup) -> bool {
+    read_website(markers, store.website.as_deref()).is_some_and(|mark| mark.setup_id == setup.id)
 }
 
 /// What a store's website says of whose it is.
@@ -33,7 +40,7 @@ pub(super) async fn create(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Set
     let name: String = setup.username.chars().take(STORE_NAME_CHARS).collect();
     let store = saga.call(Provider::Btcpay, saga.btcpay()?.create_store(&name, &website)).await?;
     // An answer about another store is no answer: ours may be there, and is looked for.
-    if store.website.as_deref() == Some(website.as_str()) {
+    if is_of(&saga.markers.get().await?, &store, setup) {
         Ok(made(saga, &store))
     } else {
         Err(UpstreamError::mistaken_answer(Provider::Btcpay).into())
@@ -44,25 +51,31 @@ pub(super) async fn create(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Set
 async fn adopt(saga: &Saga, setup: &Setup) -> Result<Move, SetupError> {
     let id = store_id(setup)?;
     let stores = saga.call(Provider::Btcpay, saga.btcpay()?.list_stores()).await?;
-    let found = stores.iter().find(|store| store.id == id);
-    found.map(|store| made(saga, store)).ok_or(SetupError::Unusable("STORE_GONE"))
+    let found = stores.iter().find(|store| store.id == id).ok_or(SetupError::Unusable("STORE_GONE"))?;
+    // Whoever served it at this address before us signed with another secret.
+    delete_all(saga, &id, &our_webhooks(saga, &id).await?).await?;
+    Ok(made(saga, found))
 }
 
-/// The store an earlier attempt made. Should there be several, the first stays and the others go.
+/// The store an earlier attempt made. Should there be several, one stays and the others go.
 pub(super) async fn find(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move>, SetupError> {
     let saga = run.saga;
     if setup.btcpay_store_id.is_some() {
         return Ok(None);
     }
-    let website = website(saga, &store_marker(saga, setup).await?);
-    let btcpay = saga.btcpay()?;
-    let stores = saga.call(Provider::Btcpay, btcpay.list_stores()).await?;
-    let mut ours = stores.iter().filter(|store| store.website.as_deref() == Some(website.as_str()));
-    let kept = ours.next();
-    for extra in ours {
+    let (markers, btcpay) = (saga.markers.get().await?, saga.btcpay()?);
+    let mut ours = saga.call(Provider::Btcpay, btcpay.list_stores()).await?;
+    ours.retain(|store| is_of(&markers, store, setup));
+    // BTCPay promises no order, and two runs must not each keep another.
+    ours.sort_by(|one, other| one.id.cmp(&other.id));
+    let Some((kept, extras)) = ours.split_first() else { return Ok(None) };
+    run.still_holds(setup, extras).await?;
+    for extra in extras {
         saga.call(Provider::Btcpay, btcpay.delete_store(&extra.id)).await?;
+        let what = json!({ "btcpay_store_id": extra.id.to_string() });
+        run.note_extra(setup, Step::CreateStore, &what).await?;
     }
-    Ok(kept.map(|store| made(saga, store)))
+    Ok(Some(made(saga, kept)))
 }
 
 /// A store is not replaced when the node is: its marker is the first generation's.
@@ -135,37 +148,54 @@ pub(super) async fn create_webhook(run: &mut Run<'_>, setup: &Setup) -> Result<M
     }
 }
 
+/// The store's webhook to us. Should there be several, one stays and the others go.
 pub(super) async fn find_webhook(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move>, SetupError> {
     let store = store_id(setup)?;
-    let kept = one_webhook(run.saga, &store).await?;
-    Ok(kept.map(|id| Move::Done(Box::new(Progress { btcpay_webhook_id: Some(id), ..Progress::default() }))))
+    let ours = our_webhooks(run.saga, &store).await?;
+    let Some((kept, extras)) = ours.split_first() else { return Ok(None) };
+    run.still_holds(setup, extras).await?;
+    delete_all(run.saga, &store, extras).await?;
+    let progress = Progress { btcpay_webhook_id: Some(kept.to_string()), ..Progress::default() };
+    Ok(Some(Move::Done(Box::new(progress))))
 }
 
-/// The store's webhook to us: the first there is, with every other one deleted.
-pub(super) async fn one_webhook(saga: &Saga, store: &StoreId) -> Result<Option<String>, SetupError> {
-    let btcpay = saga.btcpay()?;
+/// Deletes what webhooks a finished setup's store has besides the one on record.
+pub(super) async fn delete_extra_webhooks(saga: &Saga, setup: &Setup) -> Result<(), SetupError> {
+    let store = store_id(setup)?;
+    let (kept, extras): (Vec<_>, Vec<_>) = our_webhooks(saga, &store)
+        .await?
+        .into_iter()
+        .partition(|webhook| Some(webhook.as_str()) == setup.btcpay_webhook_id.as_deref());
+    // Without the one on record, any other is better than none.
+    if kept.is_empty() { Ok(()) } else { delete_all(saga, &store, &extras).await }
+}
+
+/// The store's webhooks to us, always in the same order: BTCPay promises none.
+async fn our_webhooks(saga: &Saga, store: &StoreId) -> Result<Vec<WebhookId>, SetupError> {
     let url = webhook_url(saga, store);
-    let webhooks = saga.call(Provider::Btcpay, btcpay.list_webhooks(store)).await?;
-    let mut ours = webhooks.iter().filter(|webhook| webhook.url == url);
-    let kept = ours.next();
-    for extra in ours {
-        saga.call(Provider::Btcpay, btcpay.delete_webhook(store, &extra.id)).await?;
+    let webhooks = saga.call(Provider::Btcpay, saga.btcpay()?.list_webhooks(store)).await?;
+    let mut ours: Vec<_> =
+        webhooks.into_iter().filter(|webhook| webhook.url == url).map(|webhook| webhook.id).collect();
+    ours.sort();
+    Ok(ours)
+}
+
+async fn delete_all(saga: &Saga, store: &StoreId, webhooks: &[WebhookId]) -> Result<(), SetupError> {
+    for webhook in webhooks {
+        saga.call(Provider::Btcpay, saga.btcpay()?.delete_webhook(store, webhook)).await?;
     }
-    Ok(kept.map(|webhook| webhook.id.to_string()))
+    Ok(())
 }
 
 /// Every webhook of the store that calls us, of a store that stays.
 pub(super) async fn delete_webhooks(saga: &Saga, setup: &Setup) -> Result<(), SetupError> {
-    let (btcpay, store) = (saga.btcpay()?, store_id(setup)?);
-    let url = webhook_url(saga, &store);
-    let webhooks = match saga.call(Provider::Btcpay, btcpay.list_webhooks(&store)).await {
-        Err(SetupError::Upstream(error)) if error.code == code::BTCPAY_NOT_FOUND => return Ok(()),
-        other => other?,
-    };
-    for webhook in webhooks.iter().filter(|webhook| webhook.url == url) {
-        saga.call(Provider::Btcpay, btcpay.delete_webhook(&store, &webhook.id)).await?;
+    let store = store_id(setup)?;
+    // BTCPay answers for a store that is gone as for one that is another's.
+    let stores = saga.call(Provider::Btcpay, saga.btcpay()?.list_stores()).await?;
+    if !stores.iter().any(|found| found.id == store) {
+        return Ok(());
     }
-    Ok(())
+    delete_all(saga, &store, &our_webhooks(saga, &store).await?).await
 }
 
 fn webhook_url(saga: &Saga, store: &StoreId) -> String {

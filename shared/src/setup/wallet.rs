@@ -33,7 +33,8 @@ pub(super) async fn init(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Setup
     let saga = run.saga;
     let lnd = lnd(saga, setup)?;
     let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
-    match saga.call(Provider::Lnd, lnd.init_wallet(&keys.keys())).await {
+    let keys = keys.keys().ok_or(SetupError::Unusable("WALLET_KEYS_MISSING"))?;
+    match saga.call(Provider::Lnd, lnd.init_wallet(&keys)).await {
         Err(SetupError::Upstream(error)) if error.code != code::LND_WALLET_EXISTS => return Err(error.into()),
         Ok(()) | Err(SetupError::Upstream(_)) => {}
         Err(error) => return Err(error),
@@ -102,7 +103,8 @@ pub(super) async fn withdraw(run: &mut Run<'_>, setup: &Setup) -> Result<Option<
     let admin = admin_macaroon(keys, saga);
     let withdrawn = async {
         for id in lnd.root_key_ids(&admin).await? {
-            if id > INVOICE_ROOT_KEY_IDS && id != invoice_root_key_id(setup) {
+            // Never a later run's, should this one have lost its lease meanwhile.
+            if (INVOICE_ROOT_KEY_IDS + 1..invoice_root_key_id(setup)).contains(&id) {
                 lnd.revoke(&admin, id).await?;
             }
         }

@@ -35,6 +35,12 @@ impl BaseUrl {
         Self::parse(text, scheme).map_err(|why| config.problem(format!("{name} {why}"))).ok()
     }
 
+    /// The host, and the port if it is not the scheme's own.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+
     /// `path` begins with a slash and holds nothing that needs an escape.
     pub(crate) fn with(&self, path: &str) -> String {
         format!("{}{path}", self.0)
@@ -53,6 +59,19 @@ mod tests {
             with("https://pay.example:8080/n1/"),
             Ok(String::from("https://pay.example:8080/n1/v1/state"))
         );
+    }
+
+    #[test]
+    fn a_host_is_told_with_its_port() {
+        let host = |base| BaseUrl::parse(base, Scheme::HttpAllowed).map(|base| base.host().to_owned());
+        for (base, expected) in [
+            ("https://N1.example", "n1.example"),
+            ("https://n1.example:443/", "n1.example"),
+            ("https://n1.example:8080/a/b", "n1.example:8080"),
+            ("http://[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(host(base).as_deref(), Ok(expected));
+        }
     }
 
     #[test]

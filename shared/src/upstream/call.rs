@@ -8,8 +8,8 @@ use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Error as ClientError;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -20,7 +20,10 @@ use crate::log;
 
 /// More than any single object of a provider has.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// Lists hold everything an account has, and come in one piece.
+/// Lists hold everything an account has, and come in one piece. This is where one account ends: at some 1.2 kB a store,
+/// as BTCPay writes it, with 55 000 stores, when every list becomes `BTCPAY_UNEXPECTED_ANSWER`. It cannot simply be more:
+/// while it is gathered a list takes twice its size, which is half of the 256 MB a function has, and all of it must
+/// come within the time of one try.
 pub(crate) const MAX_LIST: usize = 64 * 1024 * 1024;
 
 /// A request that can be sent any number of times.
@@ -119,7 +122,7 @@ impl Call {
                 (common, fate) = (Common::CertificateRefused, Fate::NotYet);
             }
         }
-        Trouble { code: self.provider.code(common), fate, detail: log::causes(error), blames: true }
+        Trouble { code: self.provider.code(common), fate, detail: log::causes(error), blames: Some(true) }
     }
 
     fn cut(&self, error: &(dyn Error + 'static)) -> Trouble {
@@ -135,6 +138,11 @@ impl Call {
 impl Answer {
     /// The document of a success.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Trouble> {
+        self.borrowed()
+    }
+
+    /// The document of a success, parts of it left where they are.
+    pub(crate) fn borrowed<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Trouble> {
         // serde's message may quote the value it choked on; its position does not.
         serde_json::from_slice(&self.body).map_err(|error| {
             self.unexpected(format!(
@@ -149,6 +157,13 @@ impl Answer {
         Trouble::unexpected(self.provider, why)
     }
 
+    /// A refusal that is not in the provider's own words: it came from something in front of it, and says nothing of
+    /// the provider, of our key, or of what was asked for.
+    pub(crate) fn not_its_own(&self) -> Trouble {
+        let (status, provider) = (self.status.as_u16(), self.provider.name());
+        self.unexpected(format!("{status}: not {provider}'s own"))
+    }
+
     pub(crate) fn common(&self, common: Common, said: &str) -> Trouble {
         Trouble::refused(self.provider.code(common), format!("{}: {said}", self.status.as_u16()))
     }
@@ -160,7 +175,7 @@ impl Answer {
             code: self.provider.code(Common::Unavailable),
             fate,
             detail: format!("{}: {said}", self.status.as_u16()),
-            blames,
+            blames: Some(blames),
         };
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => unavailable(Fate::NotDone { after }, false),

@@ -119,7 +119,8 @@ pub(crate) struct Trouble {
     pub(crate) code: &'static str,
     pub(crate) fate: Fate,
     pub(crate) detail: String,
-    pub(crate) blames: bool,
+    /// Whether the provider was at fault, when that can be told.
+    pub(crate) blames: Option<bool>,
 }
 
 /// What can happen with every provider.
@@ -161,13 +162,13 @@ impl Provider {
 impl Trouble {
     /// The provider answered, and meant it.
     pub(crate) fn refused(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, fate: Fate::Refused, detail: detail.into(), blames: false }
+        Self { code, fate: Fate::Refused, detail: detail.into(), blames: Some(false) }
     }
 
     /// An answer that cannot be what the provider documents.
     pub(crate) fn unexpected(provider: Provider, detail: impl Into<String>) -> Self {
         let code = provider.code(Common::UnexpectedAnswer);
-        Self { code, fate: Fate::Unknown { after: None }, detail: detail.into(), blames: true }
+        Self { code, fate: Fate::Unknown { after: None }, detail: detail.into(), blames: Some(true) }
     }
 
     pub(crate) fn into_error(
@@ -185,6 +186,7 @@ impl Trouble {
             (Fate::Unknown { .. }, Repeat::Unsafe) => Failure::Ambiguous,
         };
         let detail = super::text::loggable(&self.detail, secrets);
-        UpstreamError { provider, failure, code: self.code, detail, blames: self.blames }
+        let blames = self.blames.unwrap_or(false);
+        UpstreamError { provider, failure, code: self.code, detail, blames }
     }
 }

@@ -108,7 +108,7 @@ impl Keyed {
             Ok(Err(error @ SecretError::Invalid { .. })) => (Fate::Refused, error.to_string()),
             Err(_) => (Fate::NotYet, String::from("no time was left to fetch the key")),
         };
-        let trouble = Trouble { code: self.unavailable, fate, detail, blames: false };
+        let trouble = Trouble { code: self.unavailable, fate, detail, blames: Some(false) };
         Err(trouble.into_error(self.provider, Repeat::Unsafe, &[]))
     }
 }

@@ -8,7 +8,8 @@
 //! Beyond the calls themselves:
 //! - [`Upstream::until`] (and `until` of each provider) sets a deadline that no try and no wait outlasts.
 //! - An API key that is refused is fetched afresh, and the call made once more if it had been rotated.
-//! - [`UpstreamError::counts_against_provider`] is what a circuit breaker counts.
+//! - [`UpstreamError::counts_against_provider`] is what a circuit breaker counts, and [`Watch`] what it knows of a call
+//!   that was given up half-way. Each has one [`Circuit`] to protect: a provider, or one host of many.
 //! - What creates goes over a fresh connection, so that a connection found dead never makes it ambiguous; and one that
 //!   takes half the time of a try to open is given up, because then nothing was sent.
 //! - A refusal that time may lift but the next second will not (a wallet that is locked, a certificate that is not the
@@ -16,26 +17,32 @@
 
 mod base;
 mod call;
+mod circuit;
 mod error;
 mod key;
+mod list;
 mod pins;
 mod retry;
 mod text;
 mod transport;
+mod watch;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use circuit::Circuit;
 pub use error::{Failure, UpstreamError, code};
 pub use key::{ApiKey, ApiKeyDocument};
 pub use pins::Pins;
+pub use watch::Watch;
 
 pub(crate) use base::BaseUrl;
 pub(crate) use call::{Answer, Call, MAX_LIST};
 pub(crate) use error::{Common, Fate, Trouble};
 pub(crate) use key::Keyed;
+pub(crate) use list::List;
 pub(crate) use transport::Transport;
 
 use crate::clock::Clock;
@@ -158,13 +165,21 @@ impl Upstream {
             public = self.public().map_err(|error| no_tls(call.provider, &error))?;
             &public
         };
-        let mut tries = 0;
+        let (mut tries, mut blames) = (0, None);
         loop {
             tries += 1;
-            let trouble = match self.try_once(transport, call).await.and_then(|answer| read(&answer)) {
-                Ok(value) => return Ok(value),
+            let tried = self.try_once(transport, call).await.and_then(|answer| read(&answer));
+            let mut trouble = match tried {
+                Ok(value) => {
+                    Watch::note(false);
+                    return Ok(value);
+                }
                 Err(trouble) => trouble,
             };
+            // A try that was cut short says nothing of the provider: what the one before it said stands.
+            blames = trouble.blames.or(blames);
+            trouble.blames = blames;
+            Watch::note(blames == Some(true));
             match self.wait(&trouble, call.repeat, tries) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(trouble.into_error(call.provider, call.repeat, &call.secrets)),
@@ -193,7 +208,7 @@ impl Upstream {
         let code = call.provider.code(Common::TimedOut);
         if within.is_zero() {
             let detail = String::from("no time was left to send it");
-            return Err(Trouble { code, fate: Fate::NotYet, detail, blames: false });
+            return Err(Trouble { code, fate: Fate::NotYet, detail, blames: None });
         }
         let now = self.shared.clock.now();
         let answer = tokio::time::timeout(within, call.try_once(transport, now)).await;
@@ -201,7 +216,7 @@ impl Upstream {
         let answer = answer.unwrap_or_else(|_| {
             let detail = format!("no answer within {} ms", within.as_millis());
             // Of a provider that was given less than its time nothing is known.
-            let blames = within == self.shared.timeout;
+            let blames = (within == self.shared.timeout).then_some(true);
             Err(Trouble { code, fate: Fate::Unknown { after: None }, detail, blames })
         });
         if answer.as_ref().is_err_and(|trouble| trouble.code == code) {

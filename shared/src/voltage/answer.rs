@@ -18,15 +18,18 @@ pub(super) fn success(answer: &Answer) -> Result<&Answer, Trouble> {
 
 fn refusal(answer: &Answer) -> Trouble {
     let refusal = serde_json::from_slice::<Refusal>(&answer.body).ok();
-    let is_voltages = refusal.is_some();
-    let said = refusal.and_then(|refusal| refusal.message).unwrap_or_default();
+    let message = refusal.and_then(|refusal| refusal.message);
+    let is_voltages = message.is_some();
+    let said = message.unwrap_or_default();
     let says = |words: &[&str]| {
         let said = said.to_ascii_lowercase();
         words.iter().any(|word| said.contains(word))
     };
     match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND if !is_voltages => {
+            answer.not_its_own()
+        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Trouble::refused(code::VOLTAGE_KEY_REFUSED, said),
-        StatusCode::NOT_FOUND if !is_voltages => answer.unexpected("404: not Voltage's own"),
         StatusCode::NOT_FOUND => answer.common(Common::NotFound, &said),
         StatusCode::BAD_REQUEST if says(&["taken", "name already", "name is already", "name exists"]) => {
             Trouble::refused(code::VOLTAGE_NAME_TAKEN, said)

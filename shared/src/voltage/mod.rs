@@ -9,9 +9,9 @@ mod settings;
 
 use http::Method;
 use serde::Serialize;
-use tokio::time::Instant;
 
 pub use node::{NodeStatus, NotANodeId, VoltageNode, VoltageNodeId};
+use node::Nodes;
 use settings::Settings;
 
 use crate::config::Config;
@@ -44,12 +44,6 @@ impl Voltage {
         Some(Self { settings, keyed })
     }
 
-    /// The same account, whose calls end by `deadline`.
-    #[must_use]
-    pub fn until(&self, deadline: Instant) -> Self {
-        Self { keyed: self.keyed.until(deadline), ..self.clone() }
-    }
-
     /// Makes a node, which costs money from now on. A name that is taken is `VOLTAGE_NAME_TAKEN`.
     pub async fn create_node(&self, name: &str) -> Result<VoltageNodeId, UpstreamError> {
         let call = self.call(Repeat::Unsafe, Method::POST, "/node/create");
@@ -59,14 +53,14 @@ impl Voltage {
 
     /// Every node of the account, on any network; deleted ones are not there.
     pub async fn list_nodes(&self) -> Result<Vec<VoltageNode>, UpstreamError> {
-        let call = self.call(Repeat::Safe, Method::GET, "/node").limit(MAX_LIST);
-        self.send(call, |answer| answer.json().map(node::List::into_nodes)).await
+        Ok(self.nodes().await?.into_nodes())
     }
 
+    /// A node that is gone, from the list too, is `VOLTAGE_NOT_FOUND`.
     pub async fn node(&self, id: &VoltageNodeId) -> Result<VoltageNode, UpstreamError> {
-        let call = self.about("/node", id);
-        self.send(call, |answer| {
-            let node: VoltageNode = answer.json()?;
+        self.ask("/node", id, |answer| {
+            let node = answer.json::<node::Document>()?.node();
+            let node = node.map_err(|node::NotAHostName| answer.unexpected("an endpoint that is no host name"))?;
             if node.id == *id { Ok(node) } else { Err(answer.unexpected("another node")) }
         })
         .await
@@ -75,10 +69,8 @@ impl Voltage {
     /// A node that is not there is deleted.
     pub async fn delete_node(&self, id: &VoltageNodeId) -> Result<(), UpstreamError> {
         match self.send(self.about("/node/delete", id), |_| Ok(())).await {
-            // Voltage says 400 of a node that is gone, as of anything else it does not like. Its list does not lie.
             Err(error) if error.is(code::VOLTAGE_NOT_FOUND) || error.is(code::VOLTAGE_REJECTED) => {
-                let nodes = self.list_nodes().await?;
-                if nodes.iter().any(|node| node.id == *id) { Err(error) } else { Ok(()) }
+                if self.nodes().await?.may_hold(id) { Err(error) } else { Ok(()) }
             }
             other => other,
         }
@@ -86,7 +78,7 @@ impl Voltage {
 
     /// SHA-256 of the certificate a node shows.
     pub async fn certificate(&self, id: &VoltageNodeId) -> Result<[u8; 32], UpstreamError> {
-        self.send(self.about("/node/cert", id), |answer| {
+        self.ask("/node/cert", id, |answer| {
             let certificate: node::Certificate = answer.json()?;
             certificate.sha256().ok_or_else(|| answer.unexpected("no certificate"))
         })
@@ -114,6 +106,29 @@ impl Voltage {
             node_id: &'a str,
         }
         self.call(Repeat::Safe, Method::POST, path).json(&About { node_id: id.as_str() })
+    }
+
+    /// Voltage says 400 of a node that is gone, as of anything else it does not like. Its list does not lie.
+    async fn nodes(&self) -> Result<Nodes, UpstreamError> {
+        let call = self.call(Repeat::Safe, Method::GET, "/node").limit(MAX_LIST);
+        self.send(call, Nodes::read).await
+    }
+
+    /// Asks about a node that should be there. That it is gone is believed of two answers, not of one: what follows
+    /// from it costs money.
+    async fn ask<T>(
+        &self,
+        path: &str,
+        id: &VoltageNodeId,
+        read: impl Fn(&Answer) -> Result<T, Trouble>,
+    ) -> Result<T, UpstreamError> {
+        let said = self.send(self.about(path, id), read).await;
+        let gone = said.as_ref().is_err_and(|error| error.is(code::VOLTAGE_NOT_FOUND));
+        if gone && self.nodes().await?.may_hold(id) {
+            let trouble = Trouble::unexpected(Provider::Voltage, "said to be gone, and stands in the list");
+            return Err(trouble.into_error(Provider::Voltage, Repeat::Safe, &[]));
+        }
+        said
     }
 
     async fn send<T>(

@@ -5,10 +5,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::crypto::sha256;
+use crate::upstream::{Answer, List, Trouble};
 
 const MAX_ID_LENGTH: usize = 64;
 /// Of a domain name (RFC 1035, section 2.3.4).
@@ -78,35 +80,66 @@ pub enum NodeStatus {
     Other(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoltageNode {
-    #[serde(rename = "node_id")]
     pub id: VoltageNodeId,
-    #[serde(rename = "node_name")]
+    /// Empty when it has none; not one of ours then.
     pub name: String,
     pub status: NodeStatus,
-    #[serde(default, deserialize_with = "created")]
     pub created: Option<OffsetDateTime>,
     /// The node's host name, once it has one.
-    #[serde(default, deserialize_with = "host_name")]
     pub api_endpoint: Option<String>,
-    #[serde(default)]
     pub network: Option<String>,
+}
+
+/// A node as Voltage writes it.
+#[derive(Deserialize)]
+pub(super) struct Document {
+    node_id: VoltageNodeId,
+    #[serde(default)]
+    node_name: Option<String>,
+    status: NodeStatus,
+    #[serde(default, deserialize_with = "created")]
+    created: Option<OffsetDateTime>,
+    #[serde(default)]
+    api_endpoint: Option<String>,
+    #[serde(default)]
+    network: Option<String>,
+}
+
+/// Seeds and passwords are sent there: nothing but a name of letters, digits, dots and dashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotAHostName;
+
+impl Document {
+    pub(super) fn node(mut self) -> Result<VoltageNode, NotAHostName> {
+        let host = self.take_host()?;
+        Ok(self.at(host))
+    }
+
+    fn take_host(&mut self) -> Result<Option<String>, NotAHostName> {
+        match self.api_endpoint.take().filter(|name| !name.is_empty()) {
+            Some(name) if !is_host_name(&name) => Err(NotAHostName),
+            name => Ok(name),
+        }
+    }
+
+    fn at(self, api_endpoint: Option<String>) -> VoltageNode {
+        VoltageNode {
+            id: self.node_id,
+            name: self.node_name.unwrap_or_default(),
+            status: self.status,
+            created: self.created,
+            api_endpoint,
+            network: self.network,
+        }
+    }
 }
 
 /// A time that cannot be read says no more than none.
 fn created<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OffsetDateTime>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok()))
-}
-
-/// Seeds and passwords are sent there: nothing but a name of letters, digits, dots and dashes.
-fn host_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = Option::<String>::deserialize(deserializer)?.filter(|name| !name.is_empty());
-    match name {
-        Some(name) if !is_host_name(&name) => Err(D::Error::custom("not a host name")),
-        name => Ok(name),
-    }
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -123,15 +156,38 @@ pub(super) struct Id {
 }
 
 #[derive(Deserialize)]
-pub(super) struct List {
-    nodes: Option<Vec<VoltageNode>>,
+struct ListDocument<'a> {
+    #[serde(borrow)]
+    nodes: Option<Vec<&'a RawValue>>,
 }
 
-impl List {
+/// The nodes of an account, deleted ones aside.
+pub(super) struct Nodes(List<Document>);
+
+impl Nodes {
+    pub(super) fn read(answer: &Answer) -> Result<Self, Trouble> {
+        let document: ListDocument<'_> = answer.borrowed()?;
+        let mut list = List::<Document>::read(answer, &document.nodes.unwrap_or_default())?;
+        list.entries.retain(|node| node.status != NodeStatus::Deleted);
+        Ok(Self(list))
+    }
+
+    /// Whether it holds a node, or may: not every entry can be read.
+    pub(super) fn may_hold(&self, id: &VoltageNodeId) -> bool {
+        self.0.entries.iter().any(|node| node.node_id == *id)
+            || self.0.odd("node_id").any(|odd| odd.is_none_or(|odd| odd == id.as_str()))
+    }
+
+    /// A host that is more than a name is left out, and its node is not: nobody goes by a list to a node's host.
     pub(super) fn into_nodes(self) -> Vec<VoltageNode> {
-        let mut nodes = self.nodes.unwrap_or_default();
-        nodes.retain(|node| node.status != NodeStatus::Deleted);
-        nodes
+        let node = |mut node: Document| {
+            let host = node.take_host().unwrap_or_else(|NotAHostName| {
+                tracing::warn!(target: "upstream", voltage_node_id = %node.node_id, "an endpoint that is no host name");
+                None
+            });
+            node.at(host)
+        };
+        self.0.entries.into_iter().map(node).collect()
     }
 }
 

@@ -23,7 +23,7 @@ const TABLES: [(&str, bool, [&str; 4]); 24] = [
     ("lightning_setups", true, ["SI", "SIU", "", "SIU"]),
     ("nodes", true, ["", "SIU", "", "S"]),
     ("orphan_reports", false, ["", "", "", "SIU"]),
-    ("provider_breakers", false, ["S", "SIU", "", "SIU"]),
+    ("provider_breakers", false, ["S", "SIU", "", "SIUD"]),
     ("rate_limits", false, ["SIU", "SIU", "", "SD"]),
     ("reseal_progress", true, ["", "", "", "SIU"]),
     ("schema_migrations", false, ["", "", "", ""]),

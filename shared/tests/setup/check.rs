@@ -75,13 +75,17 @@ pub async fn stores(scene: &Scene, user: &User) -> Result<Vec<Store>> {
 
 async fn outside(scene: &Scene, user: &User, btcpay: &BtcpayConfig, node: &NodeConfig) -> Result<()> {
     let setup = scene.setup(user).await?;
-    let stores = stores(scene, user).await?;
+    let mut stores = stores(scene, user).await?;
+    if let Some(id) = &user.store {
+        ensure!(stores.is_empty(), "another store was made");
+        stores.extend(scene.world.sandbox.btcpay().store(id));
+    }
     let [store] = stores.as_slice() else { anyhow::bail!("{} stores", stores.len()) };
     ensure!(
         store.id == btcpay.store_id && Some(&store.id) == setup.btcpay_store_id.as_ref(),
         "another store"
     );
-    ensure!(store.name == user.name, "the store is called {}", store.name);
+    ensure!(user.store.is_some() || store.name == user.name, "the store is called {}", store.name);
 
     let [webhook] = store.webhooks.as_slice() else { anyhow::bail!("{} webhooks", store.webhooks.len()) };
     ensure!(webhook.url == format!("{ISSUER_URL}/v1/webhooks/btcpay/{}", store.id), "{}", webhook.url);

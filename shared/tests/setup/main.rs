@@ -2,11 +2,18 @@
 //!
 //! `SATCHEL_FULL=1` runs what takes long in its long form.
 
+mod away;
 mod chaos;
 mod check;
 mod faults;
 mod fencing;
 mod happy;
+mod imported;
 mod killed;
+mod parallel;
+mod patience;
+mod refused;
 mod scene;
+mod settling;
 mod strangers;
+mod unlocked;

@@ -20,8 +20,9 @@ use shared::random::Random;
 use shared::session;
 use shared::setup::row::{self, BeginError};
 use shared::setup::settle::{Settled, settle};
-use shared::setup::{Claimed, Intent, Marked, NodeSource, Saga, Setup, State, WalletAccess};
+use shared::setup::{Claimed, Intent, Marked, NodeSource, Saga, Setup, SetupError, State, WalletAccess};
 use shared::upstream::Upstream;
+use shared::voltage::Voltage;
 use testing::{Result, TestDb, World, deployment, world};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -57,6 +58,7 @@ pub struct Scene {
     pub jobs: Saga,
     pub admin: Client,
     pub btcpay: Btcpay,
+    pub voltage: Voltage,
     pub ring: KeyRing,
     options: SceneOptions,
 }
@@ -68,6 +70,8 @@ pub struct User {
     pub setup_id: Uuid,
     pub name: String,
     pub source: NodeSource,
+    /// Their store, brought over from another system.
+    pub store: Option<String>,
 }
 
 /// How many things of one kind there were, and are.
@@ -98,11 +102,12 @@ impl Scene {
         let mut config = world.config(environment(&world, options, Role::Jobs));
         let upstream = Upstream::wire(&mut config);
         let btcpay = Btcpay::wire(&mut config, &upstream).context("no BTCPay")?;
+        let voltage = Voltage::wire(&mut config, &upstream).context("no Voltage")?;
         let sealing = world.sandbox.secrets().get("satchel/sealing").context("no sealing keys")?;
         let ring =
             KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)?;
         let admin = world.db.admin().await?;
-        Ok(Self { world, api, jobs, admin, btcpay, ring, options })
+        Ok(Self { world, api, jobs, admin, btcpay, voltage, ring, options })
     }
 
     /// The saga as another process of its own would have it.
@@ -120,7 +125,7 @@ impl Scene {
         let (id, setup_id) = (self.api.random.id(now), self.api.random.id(now));
         let insert = "INSERT INTO users (id, created_at, updated_at, last_login_at) VALUES ($1, $2, $2, $2)";
         self.admin.execute_typed(insert, &[(&id, Type::UUID), (&now, Type::TIMESTAMPTZ)]).await?;
-        Ok(User { id, setup_id, name: name.to_owned(), source })
+        Ok(User { id, setup_id, name: name.to_owned(), source, store: None })
     }
 
     /// Registers a node of the user's own, as the endpoint for it does, with the macaroon that is good for invoices.
@@ -180,7 +185,15 @@ impl Scene {
     /// The first run, as the user's own request makes it.
     pub async fn first_run(&self, user: &User) -> Result<Setup> {
         let claimed = self.begin(user).await?;
-        Ok(self.api.run(claimed, Instant::now() + PATIENCE, ORIGIN).await?)
+        self.run(&self.api, user, claimed).await
+    }
+
+    /// As whoever runs a setup does: one that lost its lease is somebody else's, and nothing is wrong.
+    async fn run(&self, saga: &Saga, user: &User, claimed: Claimed) -> Result<Setup> {
+        match saga.run(claimed, Instant::now() + PATIENCE, ORIGIN).await {
+            Err(SetupError::LeaseLost) => self.setup(user).await,
+            ran => Ok(ran?),
+        }
     }
 
     /// Time passes, somebody asks for another try if that is what is waited for, and the setup is run once more.
@@ -197,7 +210,7 @@ impl Scene {
         // What died a moment ago holds its row until Postgres has noticed, and may have ended the setup after all.
         for _ in 0..200 {
             if let Some(claimed) = self.jobs.take_up(Some(user.setup_id), ORIGIN).await? {
-                return Ok(self.jobs.run(claimed, Instant::now() + PATIENCE, ORIGIN).await?);
+                return self.run(&self.jobs, user, claimed).await;
             }
             let setup = self.setup(user).await?;
             if setup.state == State::Finished {

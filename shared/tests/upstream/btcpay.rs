@@ -80,6 +80,23 @@ async fn an_id_that_could_not_be_one_is_no_answer() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_read_does_not_hide_the_others() -> Result<()> {
+    let list = async |stores: Value| call(&stores, async |btcpay| btcpay.list_stores().await).await;
+    let good = json!({"id": STORE, "name": "alice", "website": "https://w/#m"});
+    let plain = json!({"id": "b2", "name": null, "website": 7});
+    for odd in [json!({"id": "a b", "website": "https://theirs"}), json!({"name": "no id"}), json!("odd")] {
+        let (stores, _) = list(json!([plain, odd, good])).await?;
+        let stores = stores?;
+        let seen: Vec<_> = stores.iter().map(|store| (store.id.as_str(), store.website.as_deref())).collect();
+        assert_eq!(seen, [("b2", None), (STORE, Some("https://w/#m"))], "{odd}");
+    }
+    // One that may carry our mark is not overlooked: it would be made again.
+    let (stores, _) = list(json!([good, {"id": "a b", "website": "https://w/#m"}])).await?;
+    assert_eq!(verdict(stores), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_store_that_is_not_there_is_deleted() -> Result<()> {
     let store = store()?;
     let ground = Ground::new().await?;

@@ -3,7 +3,7 @@
 use shared::upstream::{Failure, code};
 use testing::Result;
 
-use crate::ground::Ground;
+use crate::ground::{Ground, RETRY, verdict};
 use crate::server::{Reply, Server};
 
 #[tokio::test]
@@ -21,7 +21,8 @@ async fn every_refusal_is_told_apart_and_tried_once() -> Result<()> {
             r#"{"code":"missing-permission","message":"Insufficient","missingPermission":"btcpay.store.x"}"#,
             code::BTCPAY_KEY_REFUSED,
         ),
-        (403, "<html>", code::BTCPAY_KEY_REFUSED),
+        // documented without a body
+        (403, "", code::BTCPAY_KEY_REFUSED),
         (403, r#"{"code":"store-limit-reached","message":"Quota"}"#, code::BTCPAY_STORE_LIMIT),
         (404, r#"{"code":"store-not-found","message":"The store was not found"}"#, code::BTCPAY_NOT_FOUND),
         (422, r#"[{"path":"name","message":"Name is required"}]"#, code::BTCPAY_REJECTED),
@@ -38,6 +39,30 @@ async fn every_refusal_is_told_apart_and_tried_once() -> Result<()> {
         assert_eq!(server.heard().len(), 1, "{status} {body}");
         assert!(code::ALL.contains(&error.code));
     }
+    Ok(())
+}
+
+/// A firewall in front of BTCPay may say no for five minutes, and that is the end of no setup.
+#[tokio::test]
+async fn a_refusal_that_btcpay_did_not_write_is_tried_again() -> Result<()> {
+    let ground = Ground::new().await?;
+    for status in [401, 403, 404] {
+        for body in
+            ["<html><h1>Forbidden", "Forbidden", r#""no""#, "{}", r#"{"success":false}"#, r#"{"code":1020}"#]
+        {
+            let server = Server::start([Reply::json(status, body)]).await?;
+            let btcpay = ground.btcpay(&server.url).await?;
+            let error = btcpay.list_stores().await.unwrap_err();
+            assert_eq!((error.code, error.failure), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY), "{status} {body}");
+            assert!(error.counts_against_provider(), "{status} {body}");
+            let error = btcpay.create_store("alice", "w").await.unwrap_err();
+            assert_eq!(error.failure, Failure::Ambiguous, "{status} {body}");
+        }
+    }
+    // Nor is a store gone of which a firewall says so.
+    let server = Server::start([Reply::json(403, "<html>")]).await?;
+    let outcome = ground.btcpay(&server.url).await?.delete_store(&"a1".parse()?).await;
+    assert_eq!(verdict(outcome), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY));
     Ok(())
 }
 

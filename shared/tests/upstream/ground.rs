@@ -63,6 +63,7 @@ impl Ground {
         let mut environment = self.environment.clone();
         environment.insert("VOLTAGE_URL".into(), url.into());
         environment.insert("VOLTAGE_SECRET".into(), "satchel/voltage".into());
+        environment.entry("EGRESS_ADDRESSES".into()).or_insert("192.0.2.1".into());
         let mut config = config(environment);
         let upstream = Upstream::wire(&mut config);
         let voltage = Voltage::wire(&mut config, &upstream).context("no Voltage")?;

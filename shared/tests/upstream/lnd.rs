@@ -238,6 +238,32 @@ async fn refusals_are_told_apart_by_their_words_for_nearly_all_are_500() -> Resu
     Ok(())
 }
 
+/// What stands before a node that has no wallet yet is not to be taken for one that has somebody else's.
+#[tokio::test]
+async fn a_refusal_that_lnd_did_not_write_is_not_its_word() -> Result<()> {
+    for status in [401, 403, 404] {
+        for body in [
+            "<html>",
+            "",
+            "{}",
+            r#"{"message":"Forbidden"}"#,
+            r#"{"message":"permission denied"}"#,
+            r#"{"error":"permission denied"}"#,
+            r#"{"code":403,"message":"permission denied"}"#,
+            r#"{"code":"7","message":"permission denied"}"#,
+            r#"{"code":7}"#,
+        ] {
+            let server = Server::start([Reply::json(status, body)]).await?;
+            let error = lnd(&server.url)?.info(&admin()).await.unwrap_err();
+            assert_eq!((error.code, error.failure), (code::LND_UNEXPECTED_ANSWER, RETRY), "{status} {body}");
+            assert!(error.counts_against_provider(), "{status} {body}");
+        }
+    }
+    let server = Server::start([Reply::json(500, r#"{"message":"wallet already exists"}"#)]).await?;
+    assert_eq!(verdict(lnd(&server.url)?.gen_seed().await), (code::LND_UNAVAILABLE, RETRY));
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_old_lnd_is_understood_too() -> Result<()> {
     let body = r#"{"error":"permission denied","code":2}"#;

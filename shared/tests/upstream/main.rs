@@ -12,4 +12,5 @@ mod server;
 mod tls;
 mod tries;
 mod voltage;
+mod voltage_refusals;
 mod wire;

@@ -179,6 +179,28 @@ async fn no_try_and_no_wait_outlasts_the_deadline() -> Result<()> {
     Ok(())
 }
 
+/// `find_invoices` of a request that has 20 s, at a BTCPay that hangs: the second try is cut off, the first was not.
+#[tokio::test]
+async fn silence_counts_though_the_try_after_it_was_cut_short() -> Result<()> {
+    let impatient = upstream_with(&[IMPATIENT]);
+    let within = |millis| tokio::time::Instant::now() + Duration::from_millis(millis);
+    for first in [Reply::Silence, Reply::json(503, "")] {
+        let server = Server::start([first, Reply::Silence]).await?;
+        let lnd = Lnd::at(&impatient, &server.url, &Pins::public())?;
+        let error = lnd.until(within(600)).state().await.unwrap_err();
+        assert_eq!((error.code, error.failure), (code::LND_TIMED_OUT, RETRY));
+        assert!(error.counts_against_provider(), "{error}");
+    }
+
+    // What answers in the end is well, whatever it answers.
+    let refusal = Reply::json(400, r#"{"code":3,"message":"no"}"#);
+    let server = Server::start([Reply::json(503, ""), refusal]).await?;
+    let error = lnd(&server.url)?.state().await.unwrap_err();
+    assert_eq!(error.code, code::LND_REJECTED);
+    assert!(!error.counts_against_provider(), "{error}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_not_sent_for_lack_of_time_was_certainly_not_done() -> Result<()> {
     let ground = Ground::new().await?;

@@ -10,13 +10,13 @@ use time::macros::datetime;
 use crate::ground::{Ground, RETRY, overlay, verdict};
 use crate::server::{Reply, Server};
 
-const NODE: &str = "555c5108-7438-488d-b227-5f80baf8a23aN";
+pub const NODE: &str = "555c5108-7438-488d-b227-5f80baf8a23aN";
 
-fn id() -> Result<VoltageNodeId> {
+pub fn id() -> Result<VoltageNodeId> {
     Ok(NODE.parse()?)
 }
 
-fn node(changed: &Value) -> Value {
+pub fn node(changed: &Value) -> Value {
     let node = json!({
         "node_name": "satchel-t-x", "status": "waiting_init", "node_id": NODE, "expires": "never",
         "created": "2026-01-09T11:59:55Z", "type": "standard", "purchased_type": "trial", "purchase_status": "active",
@@ -61,7 +61,16 @@ async fn unconfigured_a_node_is_a_trial_on_testnet() -> Result<()> {
     ground.voltage(&server.url).await?.create_node("satchel-t-x").await?;
     let body = server.heard().remove(0).json()?;
     let ordered = (&body["network"], &body["type"], &body["purchased_type"], &body["settings"]["whitelist"]);
-    assert_eq!(ordered, (&json!("testnet"), &json!("standard"), &json!("trial"), &json!([])));
+    assert_eq!(ordered, (&json!("testnet"), &json!("standard"), &json!("trial"), &json!(["192.0.2.1"])));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_lets_everybody_in_only_when_the_operator_says_any() -> Result<()> {
+    let (ground, server) = answering(200, &json!({"node_id": NODE}).to_string()).await?;
+    let open = ground.with("EGRESS_ADDRESSES", "any");
+    open.voltage(&server.url).await?.create_node("satchel-t-x").await?;
+    assert_eq!(server.heard().remove(0).json()?["settings"]["whitelist"], json!([]));
     Ok(())
 }
 
@@ -133,49 +142,6 @@ async fn an_answer_about_another_node_or_under_an_impossible_id_is_none() -> Res
         let outcome = ground.voltage(&server.url).await?.create_node("satchel-t-x").await;
         assert_eq!(verdict(outcome), (code::VOLTAGE_UNEXPECTED_ANSWER, Failure::Ambiguous));
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn refusals_are_told_apart_though_all_of_them_are_400() -> Result<()> {
-    for (status, body, expected) in [
-        (400, r#"{"message":"VALIDATION ERROR: node name is already taken"}"#, code::VOLTAGE_NAME_TAKEN),
-        (400, r#"{"message":"node name already in use"}"#, code::VOLTAGE_NAME_TAKEN),
-        (400, r#"{"message":"VALIDATION ERROR: unknown network"}"#, code::VOLTAGE_REJECTED),
-        (400, "", code::VOLTAGE_REJECTED),
-        (402, r#"{"message":"payment required"}"#, code::VOLTAGE_REJECTED),
-        (401, r#"{"message":"Unauthorized"}"#, code::VOLTAGE_KEY_REFUSED),
-        (403, r#"{"message":"Forbidden"}"#, code::VOLTAGE_KEY_REFUSED),
-        (400, r#"{"message":"Invalid API key"}"#, code::VOLTAGE_KEY_REFUSED),
-        (400, r#"{"message":"node_id is not valid"}"#, code::VOLTAGE_NOT_FOUND),
-        (404, r#"{"message":"no such node"}"#, code::VOLTAGE_NOT_FOUND),
-    ] {
-        let (ground, server) = answering(status, body).await?;
-        let error = ground.voltage(&server.url).await?.create_node("satchel-t-x").await.unwrap_err();
-        assert_eq!((error.code, error.failure), (expected, Failure::Final), "{status} {body}");
-        assert!(!error.counts_against_provider() && code::ALL.contains(&error.code));
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_node_that_is_not_in_the_list_is_deleted() -> Result<()> {
-    let id = id()?;
-    let ground = Ground::new().await?;
-    let deleted = Reply::json(200, &node(&json!({"status": "deleted"})).to_string());
-    let unknown = Reply::json(400, r#"{"message":"node_id is not valid"}"#);
-    let odd = Reply::json(400, r#"{"message":"something went wrong"}"#);
-    let without = Reply::json(200, r#"{"nodes":[]}"#);
-    for replies in [vec![deleted], vec![unknown.clone(), without.clone()], vec![odd, without]] {
-        let server = Server::start(replies).await?;
-        ground.voltage(&server.url).await?.delete_node(&id).await?;
-        assert_eq!(server.lines()[0], "POST /node/delete");
-    }
-
-    let with = Reply::json(200, &json!({"nodes": [node(&json!({}))]}).to_string());
-    let server = Server::start([unknown, with]).await?;
-    let outcome = ground.voltage(&server.url).await?.delete_node(&id).await;
-    assert_eq!(verdict(outcome), (code::VOLTAGE_NOT_FOUND, Failure::Final));
     Ok(())
 }
 

@@ -42,6 +42,19 @@ async fn half_a_provider_is_a_problem() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_node_that_would_let_everybody_in_is_a_problem() -> Result<()> {
+    for nobody in ["", " ", ","] {
+        let wrong = wrong(&[VOLTAGE, ("EGRESS_ADDRESSES", nobody)]).await?;
+        assert!(wrong.contains("1 problem(s): EGRESS_ADDRESSES is missing"), "{nobody:?}: {wrong}");
+    }
+    for half in ["any,192.0.2.1", "ANY", "192.0.2.0/24", "nat.example.com"] {
+        let wrong = wrong(&[VOLTAGE, ("EGRESS_ADDRESSES", half)]).await?;
+        assert!(wrong.contains("1 problem(s): EGRESS_ADDRESSES is not a list"), "{half}: {wrong}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_url_in_the_clear_is_a_problem_unless_the_operator_allows_it() -> Result<()> {
     // Secrets Manager's own address is in the clear here as well, so that there are four.
     let clear = [

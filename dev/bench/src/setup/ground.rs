@@ -3,15 +3,17 @@
 use crate::{machine, world};
 use anyhow::{Context, Result, ensure};
 use gateway::Template;
+use sandbox::lnd::NodeOptions;
 use sandbox::{Handle, Sandbox, SandboxOptions};
 use serde_json::json;
 use shared::audit::{Entry, Origin};
 use shared::clock::Clock;
 use shared::config::Config;
+use shared::db::Type;
 use shared::fresh::{self, SigningAlgorithm};
 use shared::random::Random;
-use shared::setup::{Intent, Saga, State, WalletAccess, row};
-use shared::{db, session};
+use shared::setup::{Intent, NodeSource, Saga, State, WalletAccess, row};
+use shared::{db, node, session};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 use testing::postgres::Server;
@@ -104,6 +106,30 @@ impl Ground {
         Ok(self.admin.batch_execute(&sql).await?)
     }
 
+    /// Their own nodes, registered with a macaroon that is good for invoices.
+    pub async fn nodes(&self, saga: &Saga, numbers: Range<u64>) -> Result<()> {
+        let (ring, now) = (saga.sealing.get().await?, saga.clock.now());
+        for n in numbers {
+            let (owner, name) = (user(n)?, format!("own-{n}"));
+            let node = self.sandbox.handle.nodes().create(&name, NodeOptions::default())?;
+            let ops = ["Lightning/GetInfo", "Lightning/AddInvoice", "Lightning/LookupInvoice"];
+            let uris = ops.map(|op| format!("/lnrpc.{op}"));
+            let macaroon = node.bake(&uris.each_ref().map(|uri| ("uri", uri.as_str())))?;
+            let sealed = ring.seal(node::macaroon_field(&owner), macaroon.as_bytes(), now, &saga.random)?;
+            let sql = "INSERT INTO nodes (user_id, did, node_id, pubkey, endpoint, macaroon_sealed, created_at, updated_at)
+                       VALUES ($1, 'x', $2, $3, $4, $5, now(), now())";
+            let columns: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
+                (&owner, Type::UUID),
+                (&name, Type::TEXT),
+                (&node.pubkey, Type::TEXT),
+                (&node.base_url, Type::TEXT),
+                (&sealed, Type::BYTEA),
+            ];
+            self.admin.execute_typed(sql, &columns).await?;
+        }
+        Ok(())
+    }
+
     /// What a request has left of the providers' work, once nobody measures it any more.
     pub async fn empty(&self) -> Result<()> {
         let tables =
@@ -118,10 +144,10 @@ pub fn user(n: u64) -> Result<Uuid> {
 }
 
 /// One undisturbed setup, from the intent to the address, as `setup_lightning` makes it.
-pub async fn set_up(saga: &Saga, n: u64) -> Result<()> {
+pub async fn set_up(saga: &Saga, n: u64, source: NodeSource) -> Result<()> {
     let (user, now) = (user(n)?, saga.clock.now());
     let id = saga.random.id(now);
-    let intent = Intent::parse((&format!("u{n}"), None, None), &saga.switch.domain)
+    let intent = Intent::parse((&format!("u{n}"), None, Some(source.name())), &saga.switch.domain)
         .map_err(|(field, why)| anyhow::anyhow!("{field} {why}"))?;
     let mut connection = saga.db.connection().await?;
     let tx = connection.transaction().await?;

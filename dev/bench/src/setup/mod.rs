@@ -2,14 +2,17 @@
 //!
 //! - `ground`    databases, the sandbox on its own thread, sagas wired as their functions wire them
 //! - `commits`   one setup alone: what it costs
-//! - `rate`      several at once, beside `pgbench`
+//! - `rate`      several at once
+//! - `peer`      `pgbench` beside it: the same statements (`recording`), and plain INSERTs
 //! - `resumer`   a queue of due setups beside many that wait or are finished (`rows`)
 //! - `rotation`  sealed values moved to a newer key, alone and beside requests
 //! - `report`    the tables and the verdicts
 
 mod commits;
 mod ground;
+mod peer;
 mod rate;
+mod recording;
 mod report;
 mod resumer;
 mod rotation;
@@ -21,6 +24,7 @@ use ground::Ground;
 use report::{QueueRow, RateRow, Report, RotationRow};
 use resumer::Queue;
 use rotation::Vault;
+use shared::setup::NodeSource;
 use std::time::Duration;
 use testing::postgres::{Durability, Server, StartOptions};
 
@@ -97,8 +101,9 @@ pub async fn run(options: &Options) -> Result<()> {
         let ground = Ground::on(&server).await?;
         let postmaster = world::postmaster(&ground.admin).await?;
         phase("one setup at a time", &mut report).await?;
-        let one = commits::measure(&ground, postmaster, 1, counts.setups).await?;
-        report.one = Some(one);
+        let of = |source, first| commits::measure(&ground, postmaster, source, (first, counts.setups));
+        report.ones.push(of(NodeSource::Voltage, 1).await?);
+        report.ones.push(of(NodeSource::Registered, 500_000).await?);
         if wanted(Part::Rate) {
             rates(&ground, (&server, postmaster), &counts, &mut report).await?;
         }
@@ -115,27 +120,37 @@ pub async fn run(options: &Options) -> Result<()> {
     server.stop()
 }
 
-/// Ours and `pgbench` in turn, so that a busy moment is both's.
+/// Ours and `pgbench` in turn, so that a busy moment is everybody's.
 async fn rates(
     ground: &Ground,
     (server, postmaster): (&Server, u32),
     counts: &Counts,
     report: &mut Report,
 ) -> Result<()> {
-    let commits = commits::REASONS.len() as u64;
-    let log_bytes = report.one.as_ref().map_or(0, |one| one.log_bytes);
-    let script = rate::prepare_pgbench(ground, commits, log_bytes / commits).await?;
-    let stride = counts.rate.as_secs() * 100 + 50;
+    let written = report.ones.first().map_or((0, 0), |one| (one.rows, one.log_bytes));
+    let plain = peer::plain(ground, commits::needed(NodeSource::Voltage), written).await?;
+    let same = recording::script(ground, server, 900_000).await?;
+    // Numbers of clients far enough apart for whoever is quickest.
+    let stride = counts.rate.as_secs() * 500 + 50;
     let mut first = 1_000_000;
     for clients in counts.clients {
         phase(&format!("{clients} setups at once"), report).await?;
         let mut row = RateRow { clients: *clients, ..RateRow::default() };
+        let numbers = |first: &mut u64| {
+            let from = *first;
+            *first += clients * stride;
+            (from, stride)
+        };
         for _ in 0..counts.rate_rounds {
             ground.empty().await?;
-            row.ours.push(rate::ours(ground, postmaster, *clients, (first, stride), counts.rate).await?);
-            first += clients * stride;
-            let run = (script.as_str(), *clients);
-            row.pgbench.push(rate::pgbench(ground, (server, postmaster), run, counts.rate).await?);
+            let mine = numbers(&mut first);
+            row.ours.push(rate::ours(ground, postmaster, *clients, mine, counts.rate).await?);
+            ground.empty().await?;
+            let mine = numbers(&mut first);
+            ground.users(mine.0..mine.0 + clients * stride).await?;
+            row.same.push(peer::pgbench(ground, postmaster, (&same, *clients), mine, counts.rate).await?);
+            let mine = (first, stride);
+            row.plain.push(peer::pgbench(ground, postmaster, (&plain, *clients), mine, counts.rate).await?);
         }
         report.rates.push(row);
     }

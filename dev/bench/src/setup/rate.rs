@@ -1,18 +1,16 @@
-//! Setups a second, several at once: as many environments, each with one connection, on two threads; and as many
-//! clients of `pgbench` on two threads that make as many commits, each as heavy on the log, and nothing else.
+//! Setups a second, several at once: as many environments, each with one connection, on two threads.
 
 use super::ground::{Ground, Wiring, set_up};
 use crate::machine::{self, ratio};
-use crate::throughput::{find_pgbench, settle};
-use anyhow::{Context, Result, anyhow, ensure};
+use crate::throughput::settle;
+use anyhow::{Result, anyhow};
+use shared::setup::NodeSource;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use testing::postgres::{Server, target_dir};
-use tokio::process::Command;
 use tokio::sync::Barrier;
 use tokio::task::{JoinSet, LocalSet};
 
-const JOBS: u64 = 2;
+pub const JOBS: u64 = 2;
 
 /// One run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,13 +23,13 @@ pub struct Rate {
 }
 
 /// What ran on which thread, in nanoseconds.
-struct Cpu {
-    sandbox: u64,
-    postgres: u64,
+pub struct Cpu {
+    pub sandbox: u64,
+    pub postgres: u64,
 }
 
 impl Cpu {
-    async fn read(ground: &Ground, postmaster: u32) -> Result<Self> {
+    pub async fn read(ground: &Ground, postmaster: u32) -> Result<Self> {
         // A backend whose client has left is counted once it is gone.
         tokio::time::sleep(Duration::from_millis(100)).await;
         Ok(Self {
@@ -41,7 +39,7 @@ impl Cpu {
     }
 }
 
-fn share(ns: u64, time: Duration) -> f64 {
+pub fn share(ns: u64, time: Duration) -> f64 {
     ratio(ns, machine::cores() as u64) / (time.as_secs_f64() * 1e9)
 }
 
@@ -101,7 +99,7 @@ async fn work(
     let mut sagas = Vec::new();
     for first in firsts {
         let saga = wiring.saga().await?;
-        set_up(&saga, first).await?;
+        set_up(&saga, first, NodeSource::Voltage).await?;
         sagas.push((saga, first));
     }
     ready.wait().await;
@@ -112,7 +110,7 @@ async fn work(
         running.spawn_local(async move {
             let mut done = 0;
             for n in first + 1..first + stride {
-                set_up(&saga, n).await?;
+                set_up(&saga, n, NodeSource::Voltage).await?;
                 if begin.elapsed() > time {
                     return Ok(done);
                 }
@@ -126,62 +124,4 @@ async fn work(
         done += ended??;
     }
     Ok((done, machine::thread_cpu_ns(thread)? - before))
-}
-
-/// What stands in the log of one commit that inserts a row, beside the row's own bytes.
-const LOG_BYTES_OF_A_ROW: u64 = 190;
-
-/// As many commits as a setup has, each an INSERT that writes as much log.
-pub async fn prepare_pgbench(ground: &Ground, commits: u64, log_bytes: u64) -> Result<String> {
-    let payload = log_bytes.saturating_sub(LOG_BYTES_OF_A_ROW).clamp(1, 1_900);
-    ground
-        .admin
-        .batch_execute(
-            "CREATE TABLE bench_commits (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-                 client integer NOT NULL, step integer NOT NULL, payload text NOT NULL)",
-        )
-        .await?;
-    let line = |step| {
-        format!(
-            "INSERT INTO bench_commits (client, step, payload) VALUES (:client_id, {step}, '{}');\n",
-            "x".repeat(usize::try_from(payload).unwrap_or_default())
-        )
-    };
-    Ok((1..=commits).map(line).collect())
-}
-
-/// Times a second that `pgbench` comes to the end of the script.
-pub async fn pgbench(
-    ground: &Ground,
-    (server, postmaster): (&Server, u32),
-    (script, clients): (&str, u64),
-    time: Duration,
-) -> Result<Rate> {
-    let pgbench = find_pgbench().context("there is no pgbench here")?;
-    settle(&ground.admin).await?;
-    let file = target_dir().join("bench").join("commits.sql");
-    std::fs::create_dir_all(target_dir().join("bench"))?;
-    std::fs::write(&file, script)?;
-    let url = testing::deployment::sibling(&server.admin_url(), &ground.db.name, None)?;
-    let before = Cpu::read(ground, postmaster).await?;
-    let children = machine::ended_children_ns(std::process::id())?;
-    let mut command = Command::new(pgbench);
-    command
-        .args(["--no-vacuum", "--protocol", "extended", "--client", &clients.to_string()])
-        .args(["--jobs", &JOBS.to_string(), "--time", &time.as_secs().to_string(), "--file"])
-        .arg(&file)
-        .arg(url)
-        .kill_on_drop(true);
-    let output = command.output().await?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && !errors.contains("aborted"), "pgbench failed:\n{text}\n{errors}");
-    let tps = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    let after = Cpu::read(ground, postmaster).await?;
-    Ok(Rate {
-        per_second: tps.with_context(|| format!("pgbench says no tps:\n{text}"))?,
-        clients: share(machine::ended_children_ns(std::process::id())? - children, time),
-        sandbox: share(after.sandbox - before.sandbox, time),
-        postgres: share(after.postgres - before.postgres, time),
-    })
 }

@@ -7,6 +7,7 @@ use e2e::{Answer, Owner, Result, Stack, Tokens, form};
 use http::Method;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sandbox::lnd::NodeOptions;
+use sandbox::{Misbehaviour, Route, Service, When};
 use serde_json::{Value, json};
 
 /// What has been seen, and the one way to see.
@@ -32,10 +33,12 @@ async fn every_public_error_is_in_the_one_form() -> Result<()> {
     with_keys_and_names_of_others(&stack, &mut seen).await?;
     with_an_idempotency_key(&stack, &mut seen).await?;
     when_we_fail(&stack, &mut seen).await?;
+    with_a_setup(&stack, &mut seen).await?;
+    let stack = switched_off(stack, &mut seen).await?;
 
     let missing: Vec<_> =
         form::CODES.iter().map(|(code, _)| *code).filter(|code| !seen.0.contains(*code)).collect();
-    assert_eq!(missing, ["UPSTREAM_FAILED"], "no function calls a provider yet");
+    assert!(missing.is_empty(), "never seen: {missing:?}");
     stack.stop().await
 }
 
@@ -189,6 +192,36 @@ async fn when_we_fail(stack: &Stack, seen: &mut Seen) -> Result<()> {
     admin.batch_execute("ALTER TABLE mislaid RENAME TO challenges").await?;
     owner.ask("qrcode_login").ok().await?;
     Ok(())
+}
+
+async fn with_a_setup(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let (owner, other) = (Owner::new(stack)?, Owner::new(stack)?);
+    let (tokens, elsewhere, others) = (owner.sign_in().await?, owner.sign_in().await?, other.sign_in().await?);
+    seen.note(&owner.invoice(&tokens, 1_000).send().await?, "NO_STORE")?;
+    seen.note(&owner.retry_setup(&tokens).send().await?, "NOT_FOUND")?;
+    seen.note(&owner.set_up(&tokens, "satoshi", "registered").send().await?, "NODE_NOT_REGISTERED")?;
+    owner.set_up(&tokens, "satoshi", "voltage").ok().await?;
+    seen.note(&owner.set_up(&tokens, "hal", "voltage").send().await?, "SETUP_EXISTS")?;
+    seen.note(&other.set_up(&others, "satoshi", "voltage").send().await?, "ADDRESS_TAKEN")?;
+    owner.take_seed(&tokens).ok().await?;
+    seen.note(&owner.take_seed(&elsewhere).send().await?, "SEED_GONE")?;
+
+    let refusing = Misbehaviour::FailBefore { status: 422, body: "[]".to_owned() };
+    stack.sandbox.faults().add(Route::service(Service::Btcpay), When::Always, refusing)?;
+    seen.note(&owner.invoice(&tokens, 1_000).send().await?, "UPSTREAM_FAILED")?;
+    stack.sandbox.faults().clear();
+    Ok(())
+}
+
+/// What a deployment says that offers less.
+async fn switched_off(stack: Stack, seen: &mut Seen) -> Result<Stack> {
+    let owner = Owner::new(&stack)?;
+    let tokens = owner.sign_in().await?;
+    let stack = stack.redeploy(&[("SETUP_ENABLED", "false")]).await?;
+    seen.note(&owner.set_up(&tokens, "hal", "voltage").send().await?, "SETUP_DISABLED")?;
+    let stack = stack.redeploy(&[("SETUP_ENABLED", "true"), ("VOLTAGE_SECRET", "")]).await?;
+    seen.note(&owner.set_up(&tokens, "hal", "voltage").send().await?, "PROVIDER_NOT_CONFIGURED")?;
+    Ok(stack)
 }
 
 /// The same token as it would be an hour after its time, signed with the real key.

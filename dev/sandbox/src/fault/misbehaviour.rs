@@ -4,12 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use hyper::{Request, Response, StatusCode, body::Bytes};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
     Service,
     reply::{HangUp, Reply, ReplyBody},
     world::{World, lock},
 };
+
+/// Headers that let somebody in.
+const CREDENTIALS: [&str; 3] = ["authorization", "x-voltage-auth", "grpc-metadata-macaroon"];
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,8 @@ pub enum Misbehaviour {
     Late { millis: u64 },
     /// Answers 429 with `Retry-After` (seconds), and does nothing.
     RateLimited { retry_after: u32 },
+    /// Answers so, with the credentials and the body of the request in its message, and does nothing.
+    Quote { status: u16 },
     /// Never answers, and does nothing.
     Hang,
 }
@@ -63,12 +69,13 @@ impl Misbehaviour {
             Self::CloseAfter => "close_after",
             Self::Late { .. } => "late",
             Self::RateLimited { .. } => "rate_limited",
+            Self::Quote { .. } => "quote",
             Self::Hang => "hang",
         }
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        if let Self::FailBefore { status, .. } | Self::FailAfter { status, .. } = self {
+        if let Self::FailBefore { status, .. } | Self::FailAfter { status, .. } | Self::Quote { status } = self {
             let known = StatusCode::from_u16(*status).ok().filter(|s| !s.is_informational());
             anyhow::ensure!(known.is_some(), "{status} is not a status an answer can have");
         }
@@ -121,6 +128,7 @@ impl Misbehaviour {
                 let reply = Reply::text(429, "too many requests".to_owned());
                 Ok(Reply { retry_after: Some(retry_after), ..reply }.whole())
             }
+            Self::Quote { status } => Ok(job.quote(status).whole()),
             Self::Hang => match std::future::pending::<std::convert::Infallible>().await {},
         }
     }
@@ -152,6 +160,16 @@ impl Job {
             faults.earlier.get(&(self.service, self.path.clone())).filter(|_| self.creates()).cloned()
         };
         known(&lock(&self.world.faults))
+    }
+
+    /// In the form of the service's refusals.
+    fn quote(&self, status: u16) -> Reply {
+        let credential = |name: &&str| Some(format!("{name}: {}", self.request.headers().get(*name)?.to_str().ok()?));
+        let mut said: Vec<String> = CREDENTIALS.iter().filter_map(credential).collect();
+        said.push(String::from_utf8_lossy(self.request.body()).into_owned());
+        let code = if self.service == Service::Lnd { json!(2) } else { json!("quoted") };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        Reply::json(status, &json!({"code": code, "message": said.join("; ")}))
     }
 
     fn creates(&self) -> bool {

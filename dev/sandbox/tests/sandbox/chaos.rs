@@ -54,6 +54,19 @@ async fn a_duplicate_id_makes_one_thing_and_answers_another() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn a_quote_refuses_with_what_it_was_sent() -> anyhow::Result<()> {
+    let (sandbox, btcpay, api) = world().await?;
+    let quote = Misbehaviour::Quote { status: 422 };
+    sandbox.faults().add(Route::service(Service::Btcpay), When::Times(1), quote)?;
+    let (status, answer) = api.ask("POST", "/stores", json!({"name": "alice"})).await?;
+    assert_eq!((status, &answer["code"]), (422, &json!("quoted")));
+    assert_eq!(answer["message"], r#"authorization: token sandbox-btcpay-key; {"name":"alice"}"#);
+    assert!(btcpay.stores().is_empty());
+    sandbox.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_rate_limit_names_its_seconds_and_a_hang_says_nothing() -> anyhow::Result<()> {
     let (sandbox, _, api) = world().await?;
     let next = |what| sandbox.faults().add(Route::service(Service::Btcpay), When::Times(1), what);

@@ -1,6 +1,8 @@
 //! Rules about the house that a machine can check, by reading its sources. Every message says what to do.
 
 mod arrows;
+mod codes;
 mod places;
 mod source;
+mod template;
 mod words;

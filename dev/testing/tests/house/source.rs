@@ -64,6 +64,28 @@ pub fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
 }
 
+/// The strings in what is neither comment nor test, each with the line's text before it, or the line before when it
+/// begins its own.
+pub fn literals(source: &str) -> Vec<(String, String)> {
+    let product = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let (mut found, mut before) = (Vec::new(), String::new());
+    for line in code(product) {
+        for (at, part) in line.split('"').enumerate() {
+            if at % 2 == 1 {
+                found.push((before.trim_end().to_owned(), part.to_owned()));
+            } else if at > 0 || !part.trim().is_empty() {
+                part.clone_into(&mut before);
+            }
+        }
+    }
+    found
+}
+
+/// `LIKE_THIS`, as codes and variables are.
+pub fn in_capitals(word: &str) -> bool {
+    word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
 pub fn pascal_case(name: &str) -> String {
     let word =
         |word: &str| word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect();

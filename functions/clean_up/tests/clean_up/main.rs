@@ -83,7 +83,7 @@ async fn contents(world: &World) -> Result<BTreeMap<String, String>> {
     Ok(contents)
 }
 
-const NOTHING: Report = Report { challenges: 0, rate_limits: 0, idempotency_keys: 0, seeds: 0 };
+const NOTHING: Report = Report { challenges: 0, rate_limits: 0, idempotency_keys: 0, seeds: 0, breakers: 0 };
 
 #[tokio::test]
 async fn a_challenge_goes_a_day_after_it_expired_and_no_sooner() -> Result<()> {
@@ -131,6 +131,27 @@ async fn a_window_goes_when_it_has_ended_and_the_one_that_counts_stays() -> Resu
     assert_eq!(report, Report { rate_limits: 3, ..NOTHING });
     assert!(rate_limit::count(&client, &limit(), world.now()).await?.is_ok());
     assert!(rate_limit::count(&client, &limit(), world.now()).await?.is_err(), "a count was forgotten");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_breaker_of_a_host_goes_when_nobody_has_called_it_for_long() -> Result<()> {
+    let world = World::start().await?;
+    let put = format!(
+        "INSERT INTO provider_breakers (provider, host, window_at, calls, failures, opened_at)
+         SELECT provider, host, '{now}'::timestamptz - seen::interval, 20, 20, '{now}'::timestamptz - opened::interval
+         FROM (VALUES ('btcpay', '', '1 day', '1 day'), ('lnd', 'gone', '16 minutes', '16 minutes'),
+                      ('lnd', 'well', '16 minutes', NULL), ('lnd', 'tried', '1 hour', '14 minutes'),
+                      ('lnd', 'called', '14 minutes', NULL)) AS b (provider, host, seen, opened)",
+        now = world.now()
+    );
+    run_sql(&world, &put).await?;
+
+    let report = clean(&wire(&world).await?).await?;
+
+    assert_eq!(report, Report { breakers: 2, ..NOTHING });
+    let left = texts(&world, "SELECT provider || host FROM provider_breakers ORDER BY 1").await?;
+    assert_eq!(left, ["btcpay", "lndcalled", "lndtried"]);
     Ok(())
 }
 

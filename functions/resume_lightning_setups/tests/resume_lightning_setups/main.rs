@@ -39,7 +39,8 @@ async fn resume_for(deps: &Deps, time: Duration) -> Result<Report> {
 }
 
 fn report(finished: usize, failed: usize, waiting: usize) -> Report {
-    Report { resumed: finished + failed + waiting, finished, failed, waiting, settled: Some(NOTHING) }
+    let resumed = finished + failed + waiting;
+    Report { resumed, finished, failed, waiting, unlocked: Some(0), settled: Some(NOTHING) }
 }
 
 /// An account that has asked for a setup, and no more.

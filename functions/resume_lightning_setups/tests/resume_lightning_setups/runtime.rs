@@ -22,7 +22,7 @@ async fn report(api: &RuntimeApi) -> Result<Value> {
 
 fn told(finished: u64) -> Value {
     let settled = json!({ "setups": 0, "stores_deleted": 0, "nodes_deleted": 0 });
-    json!({ "resumed": finished, "finished": finished, "failed": 0, "waiting": 0, "settled": settled })
+    json!({ "resumed": finished, "finished": finished, "failed": 0, "waiting": 0, "unlocked": 0, "settled": settled })
 }
 
 /// The value of a metric, in the last line that has it.

@@ -117,13 +117,13 @@ async fn note_attempt(
     Ok(row.get("attempts"))
 }
 
-/// Lets a failed setup run again, due at once. False when it is not a failed one.
+/// Lets a failed setup run again, due at once. False when it is not a failed one, or is being undone.
 pub async fn retry(client: &impl GenericClient, id: Uuid, now: OffsetDateTime) -> Result<bool, DbError> {
     let logged = execute(
         client,
         "WITH again AS (
-             UPDATE lightning_setups SET state = 'running', due_at = $2, failures = 0, updated_at = $2
-             WHERE id = $1 AND state = 'failed' RETURNING user_id, step)
+             UPDATE lightning_setups SET state = 'running', due_at = $2, failures = 0, waits = 0, updated_at = $2
+             WHERE id = $1 AND state = 'failed' AND due_at <= $2 RETURNING user_id, step)
          INSERT INTO lightning_setup_log (setup_id, user_id, step, event, attempt, created_at)
          SELECT $1, user_id, step, 'retried', 0, $2 FROM again",
         &[(&id, Type::UUID), (&now, Type::TIMESTAMPTZ)],

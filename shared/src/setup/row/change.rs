@@ -19,7 +19,7 @@ pub(in crate::setup) async fn advance(
         client,
         concat!(
             "UPDATE lightning_setups s
-             SET step = $3, due_at = $4, updated_at = $5, failures = 0,
+             SET step = $3, due_at = $4, updated_at = $5, failures = 0, waits = 0,
                  voltage_node_id = COALESCE($6, s.voltage_node_id),
                  node_url = COALESCE($7, s.node_url),
                  node_certificate = COALESCE($8, s.node_certificate),
@@ -92,11 +92,13 @@ pub(in crate::setup) async fn stop(
     now: OffsetDateTime,
 ) -> Result<(), SetupError> {
     let failed = stop.event != "waiting";
+    // A lease that is only given back has waited for nothing.
+    let waited = !failed && stop.code.is_some();
     let changed = execute(
         client,
         "UPDATE lightning_setups
          SET state = CASE WHEN $3 THEN 'failed' ELSE state END, due_at = $4, updated_at = $5,
-             failures = failures + CASE WHEN $6 THEN 1 ELSE 0 END
+             failures = failures + CASE WHEN $6 THEN 1 ELSE 0 END, waits = waits + CASE WHEN $7 THEN 1 ELSE 0 END
          WHERE id = $1 AND lease_token = $2 AND state = 'running'",
         &[
             (&setup.id, Type::UUID),
@@ -105,6 +107,7 @@ pub(in crate::setup) async fn stop(
             (&stop.due_at, Type::TIMESTAMPTZ),
             (&now, Type::TIMESTAMPTZ),
             (&failed, Type::BOOL),
+            (&waited, Type::BOOL),
         ],
     )
     .await?;
@@ -146,7 +149,8 @@ pub(in crate::setup) async fn start_over(
         concat!(
             "UPDATE lightning_setups s
              SET step = 'create_node', generation = s.generation + 1, voltage_node_id = NULL, node_url = NULL,
-                 node_certificate = NULL, node_pubkey = NULL, failures = s.failures + 1, due_at = $3, updated_at = $4
+                 node_certificate = NULL, node_pubkey = NULL, failures = s.failures + 1, waits = 0, due_at = $3,
+                 updated_at = $4
              WHERE s.id = $1 AND s.lease_token = $2 AND s.state = 'running' AND NOT s.wallet_initialised
              RETURNING ",
             columns!("s")

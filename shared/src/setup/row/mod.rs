@@ -15,7 +15,8 @@ use super::intent::NodeSource;
 use super::steps::Step;
 use crate::db::{DbError, GenericClient, Row, Type, query_opt};
 
-/// How long a run may be silent before another takes over: longer than any one step with all its tries.
+/// How long a run may be silent before another takes over. A step that takes longer, each call at its last try, is
+/// broken off and made again.
 pub const LEASE: Duration = Duration::seconds(90);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,10 @@ pub struct Setup {
     pub due_at: OffsetDateTime,
     pub(super) lease_token: i64,
     pub runs: i32,
+    /// In a row, at this step.
     pub failures: i32,
+    /// Runs that found something not ready, at this step.
+    pub(super) waits: i32,
     pub created_at: OffsetDateTime,
 }
 
@@ -121,6 +125,8 @@ macro_rules! columns {
             ".runs, ",
             $table,
             ".failures, ",
+            $table,
+            ".waits, ",
             $table,
             ".created_at"
         )
@@ -178,6 +184,7 @@ impl Setup {
             lease_token: row.get("lease_token"),
             runs: row.get("runs"),
             failures: row.get("failures"),
+            waits: row.get("waits"),
             created_at: row.get("created_at"),
         }
     }

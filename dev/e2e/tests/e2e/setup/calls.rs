@@ -38,7 +38,7 @@ const OF_STORE: &str = "/btcpay/api/v1/stores/";
 
 const MAKE_NODE: Call = call("create_node: create", Service::Voltage, ("POST", "/voltage/node/create"), 0);
 const BAKE: Call = call("bake_macaroon: bake", Service::Lnd, ("POST", "/"), 1);
-const MAKE_STORE: Call = call("create_store: create", Service::Btcpay, ("POST", STORES), 0);
+pub const MAKE_STORE: Call = call("create_store: create", Service::Btcpay, ("POST", STORES), 0);
 
 /// In the order they are made in. Below `/voltage/node` the creation counts, too.
 pub const CALLS: &[Call] = &[
@@ -71,16 +71,25 @@ impl Call {
         self.service == Service::Btcpay
     }
 
+    /// Whether the schedule makes it whoever ran the setup first.
+    pub fn is_after_a_loss(&self) -> bool {
+        self.after_a_loss.is_some()
+    }
+
     /// Lets those before it through, and strikes this one.
     pub fn strike(&self, stack: &Stack, misbehave: Misbehaviour) -> Result<()> {
-        let faults = stack.sandbox.faults();
         if let Some((lost, tries)) = self.after_a_loss {
-            faults.add(lost.route(), When::Times(tries), Misbehaviour::CloseAfter)?;
+            lost.strike_tries(stack, tries, Misbehaviour::CloseAfter)?;
         }
+        self.strike_tries(stack, 1, misbehave)
+    }
+
+    fn strike_tries(&self, stack: &Stack, tries: u32, misbehave: Misbehaviour) -> Result<()> {
+        let faults = stack.sandbox.faults();
         if self.nth > 0 {
             faults.add(self.route(), When::Times(self.nth), Misbehaviour::Stall { millis: 0 })?;
         }
-        faults.add(self.route(), When::Times(1), misbehave)
+        faults.add(self.route(), When::Times(tries), misbehave)
     }
 }
 

@@ -8,7 +8,7 @@ use e2e::{Owner, Result, Stack, StackOptions, Tokens};
 use sandbox::Misbehaviour;
 use serde_json::json;
 
-use super::calls::{CALLS, Call, until_struck};
+use super::calls::{CALLS, Call, MAKE_STORE, until_struck};
 use super::check;
 
 /// Longer than any run.
@@ -74,7 +74,8 @@ impl Runner {
 }
 
 impl User {
-    /// Signed in; with the schedule to run it, the setup is begun.
+    /// Signed in. With the schedule to run it first, the setup is begun: by the sign-in, or by a request that died
+    /// at once.
     async fn new(stack: &Stack, name: String, source: &'static str, first: Runner) -> Result<Self> {
         let owner = Owner::new(stack)?;
         if first == Runner::Schedule && source == "voltage" {
@@ -86,7 +87,13 @@ impl User {
         if source == "registered" {
             owner.register_within_reach(stack, &tokens).await?;
         }
-        Ok(Self { owner, tokens, name, source })
+        let user = Self { owner, tokens, name, source };
+        if first == Runner::Schedule {
+            user.dies_at(stack, &MAKE_STORE, Moment::BeforeTheWork, Runner::Request).await?;
+            stack.sandbox.faults().clear();
+            stack.an_hour_passes().await?;
+        }
+        Ok(user)
     }
 
     /// Runs it until it is struck at this call, and kills whoever runs it then.
@@ -99,7 +106,7 @@ impl User {
         call.strike(stack, misbehave)?;
         let mut admin = stack.admin().await?;
         let mut runner = first;
-        loop {
+        for _ in 0..RUNS {
             let mut run = std::pin::pin!(runner.run(stack, self));
             tokio::select! {
                 lived = &mut run => ensure!(lived?, "{runner:?} died by itself"),
@@ -120,6 +127,7 @@ impl User {
             stack.an_hour_passes().await?;
             runner = Runner::Schedule;
         }
+        anyhow::bail!("never called")
     }
 
     /// As after any crash: nobody touches it while its lease lasts, its user is told so, and then it is finished.
@@ -168,7 +176,8 @@ async fn killed_at_every_call(source: &'static str, rounds: usize) -> Result<()>
         for (at, call) in CALLS.iter().filter(of_source).enumerate() {
             // In six rounds each call is met at every moment and by both.
             let moment = MOMENTS[(round + at) % 3];
-            let first = if (round + at / 3) % 2 == 0 { Runner::Request } else { Runner::Schedule };
+            let begins = (round + at / 3) % 2 == 0 || source == "registered" && call.is_after_a_loss();
+            let first = if begins { Runner::Request } else { Runner::Schedule };
             let runs = one(&stack, (call, source), (moment, first), format!("user-{round}-{at}")).await?;
             (deaths, most) = (deaths + 1, most.max(runs));
         }

@@ -2,6 +2,6 @@
 
 mod calls;
 mod check;
-
+mod journey;
 mod killed;
-
+mod stalled;

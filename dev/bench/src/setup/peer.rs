@@ -1,0 +1,78 @@
+//! `pgbench` beside it: as many clients on as many threads, on the same server, which make the commits of a setup and
+//! nothing else.
+
+use super::ground::Ground;
+use super::rate::{Cpu, JOBS, Rate, share};
+use crate::machine;
+use crate::throughput::{find_pgbench, settle};
+use anyhow::{Context, Result, ensure};
+use shared::db::roles::Role;
+use std::time::Duration;
+use testing::postgres::target_dir;
+use tokio::process::Command;
+
+/// What stands in the log of a row that is inserted, beside the row's own bytes.
+const LOG_BYTES_OF_A_ROW: u64 = 190;
+
+/// As many commits as a setup has, each one INSERT of as many rows and as many bytes of log as a setup's.
+pub async fn plain(ground: &Ground, commits: u64, (rows, log_bytes): (u64, u64)) -> Result<String> {
+    let rows_each = rows.div_ceil(commits).max(1);
+    let payload = (log_bytes / (commits * rows_each)).saturating_sub(LOG_BYTES_OF_A_ROW).clamp(1, 1_900);
+    let payload = "x".repeat(usize::try_from(payload)?);
+    let row = |step, nth| format!("(:client_id, {step}, {nth}, '{payload}')");
+    let line = |step| {
+        let rows = (1..=rows_each).map(|nth| row(step, nth)).collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO bench_commits (client, step, nth, payload) VALUES {rows};\n")
+    };
+    ground
+        .admin
+        .batch_execute(
+            "CREATE TABLE bench_commits (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                 client integer NOT NULL, step integer NOT NULL, nth integer NOT NULL, payload text NOT NULL);
+             GRANT INSERT ON bench_commits TO satchel_api",
+        )
+        .await?;
+    Ok((1..=commits).map(line).collect())
+}
+
+/// Times a second that `pgbench` comes to the end of the script. `numbers` has users enough for `time`.
+pub async fn pgbench(
+    ground: &Ground,
+    postmaster: u32,
+    (script, clients): (&str, u64),
+    (first, stride): (u64, u64),
+    time: Duration,
+) -> Result<Rate> {
+    let pgbench = find_pgbench().context("there is no pgbench here: install Postgres' client programs")?;
+    settle(&ground.admin).await?;
+    let file = target_dir().join("bench").join("setup.sql");
+    std::fs::create_dir_all(target_dir().join("bench"))?;
+    std::fs::write(&file, script)?;
+    let (address, password) =
+        (ground.db.address()?, ground.db.passwords.get(&Role::Api).context("no password")?);
+    let before = Cpu::read(ground, postmaster).await?;
+    let children = machine::ended_children_ns(std::process::id())?;
+    let mut command = Command::new(pgbench);
+    command
+        .args(["--no-vacuum", "--protocol", "extended", "--client", &clients.to_string()])
+        .args(["--jobs", &JOBS.to_string(), "--time", &time.as_secs().to_string()])
+        .args(["--define", "i=0", "--define", &format!("base={first}")])
+        .args(["--define", &format!("stride={stride}"), "--file"])
+        .arg(&file)
+        .args(["--host", &address.host, "--port", &address.port.to_string()])
+        .args(["--username", Role::Api.name(), &address.dbname])
+        .env("PGPASSWORD", password.expose())
+        .kill_on_drop(true);
+    let output = command.output().await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && !errors.contains("aborted"), "pgbench failed:\n{text}\n{errors}");
+    let tps = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    let after = Cpu::read(ground, postmaster).await?;
+    Ok(Rate {
+        per_second: tps.with_context(|| format!("pgbench says no tps:\n{text}"))?,
+        clients: share(machine::ended_children_ns(std::process::id())? - children, time),
+        sandbox: share(after.sandbox - before.sandbox, time),
+        postgres: share(after.postgres - before.postgres, time),
+    })
+}
