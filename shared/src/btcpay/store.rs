@@ -5,7 +5,9 @@ use zeroize::Zeroizing;
 
 use super::{Btcpay, StoreId};
 use crate::lightning::Macaroon;
-use crate::upstream::{Answer, BaseUrl, Common, List, MAX_LIST, Provider, Repeat, Trouble, UpstreamError, code};
+use crate::upstream::{
+    Answer, BaseUrl, Common, List, MAX_LIST, Provider, Repeat, Trouble, UpstreamError, code,
+};
 
 /// Of the many things a store has, those we set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

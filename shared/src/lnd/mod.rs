@@ -11,7 +11,8 @@ pub use wallet::{NotASeed, SEED_WORDS, Seed, WalletKeys, WalletState};
 
 use crate::lightning::{Macaroon, Network, Op, Pubkey};
 use crate::upstream::{
-    Answer, BaseUrl, Call, Circuit, Pins, Provider, Repeat, Transport, Trouble, Upstream, UpstreamError, code, no_tls,
+    Answer, BaseUrl, Call, Circuit, Pins, Provider, Repeat, Transport, Trouble, Upstream, UpstreamError,
+    code, no_tls,
 };
 
 /// The header LND looks for a macaroon in, in hex.
@@ -149,12 +150,6 @@ impl Lnd {
         read: impl Fn(&Answer) -> Result<T, Trouble>,
     ) -> Result<T, UpstreamError> {
         self.upstream.send(Some(&self.transport), &call, |answer| read(answer::success(answer)?)).await
-    }
-}
-
-impl From<&Lnd> for Circuit {
-    fn from(lnd: &Lnd) -> Self {
-        lnd.circuit()
     }
 }
 

@@ -58,7 +58,7 @@ use crate::crypto::{KeyRing, OpenError, SealError, SealingKeys};
 use crate::db::{self, Db, DbError, Transaction};
 use crate::random::Random;
 use crate::secrets::{SecretError, SecretHandle};
-use crate::upstream::{Provider, Upstream, UpstreamError};
+use crate::upstream::{Circuit, Provider, Upstream, UpstreamError};
 use crate::voltage::Voltage;
 
 /// Every sealed column of a setup.
@@ -200,10 +200,10 @@ impl Saga {
     /// A call to a provider, unless its breaker is open.
     async fn call<T>(
         &self,
-        provider: Provider,
+        circuit: impl Into<Circuit>,
         call: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, SetupError> {
-        Ok(self.breaker.call(provider, call).await?)
+        Ok(self.breaker.call(circuit, call).await?)
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) async fn await_init(run: &mut Run<'_>, setup: &Setup) -> Result<Move,
         ..setup.clone()
     };
     let lnd = lnd(run.saga, &ready)?;
-    let seed = match run.saga.call(Provider::Lnd, lnd.gen_seed()).await {
+    let seed = match run.saga.call(lnd.circuit(), lnd.gen_seed()).await {
         Err(SetupError::Upstream(error)) if error.code == code::LND_WALLET_EXISTS => {
             return Ok(Move::StartOver { code: "WALLET_TAKEN" });
         }

@@ -51,12 +51,12 @@ pub async fn unlock(saga: &Saga, origin: Origin<'_>) -> Result<usize, SetupError
 async fn open(saga: &Saga, setup: &Setup, origin: Origin<'_>) -> Result<bool, SetupError> {
     let lnd = lnd(saga, setup)?;
     // Voltage learns later than the node itself that it is open.
-    if saga.call(Provider::Lnd, lnd.state()).await? != WalletState::Locked {
+    if saga.call(lnd.circuit(), lnd.state()).await? != WalletState::Locked {
         return Ok(false);
     }
     let mut run = Run::new(saga, origin);
     let Some(keys) = keys::wallet(&mut run, setup).await? else { return Ok(false) };
-    saga.call(Provider::Lnd, lnd.unlock(&keys.password)).await?;
+    saga.call(lnd.circuit(), lnd.unlock(&keys.password)).await?;
     metrics::count("NodeUnlocked");
     let what = json!({ "voltage_node_id": setup.voltage_node_id });
     run.log(setup, (Step::InitWallet, "unlocked", "wallet.unlocked"), &what).await?;

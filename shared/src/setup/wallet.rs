@@ -34,7 +34,7 @@ pub(super) async fn init(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Setup
     let lnd = lnd(saga, setup)?;
     let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
     let keys = keys.keys().ok_or(SetupError::Unusable("WALLET_KEYS_MISSING"))?;
-    match saga.call(Provider::Lnd, lnd.init_wallet(&keys)).await {
+    match saga.call(lnd.circuit(), lnd.init_wallet(&keys)).await {
         Err(SetupError::Upstream(error)) if error.code != code::LND_WALLET_EXISTS => return Err(error.into()),
         Ok(()) | Err(SetupError::Upstream(_)) => {}
         Err(error) => return Err(error),
@@ -47,7 +47,7 @@ pub(super) async fn init(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Setup
 pub(super) async fn find(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move>, SetupError> {
     let saga = run.saga;
     let lnd = lnd(saga, setup)?;
-    let state = saga.call(Provider::Lnd, lnd.state()).await?;
+    let state = saga.call(lnd.circuit(), lnd.state()).await?;
     let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Some(Move::LeaveToResumer)) };
     match state {
         WalletState::NonExisting => Ok(None),
@@ -57,7 +57,7 @@ pub(super) async fn find(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move
         }
         WalletState::ServerActive => {
             let admin = admin_macaroon(keys, saga);
-            match saga.call(Provider::Lnd, lnd.info(&admin)).await {
+            match saga.call(lnd.circuit(), lnd.info(&admin)).await {
                 Ok(info) => Ok(Some(Move::Done(Box::new(Progress {
                     node_pubkey: Some(info.pubkey.to_string()),
                     wallet_initialised: true,
@@ -75,7 +75,7 @@ pub(super) async fn find(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Move
 async fn unlock(run: &mut Run<'_>, lnd: &Lnd, setup: &Setup) -> Result<Move, SetupError> {
     let saga = run.saga;
     let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
-    match saga.call(Provider::Lnd, lnd.unlock(&keys.password)).await {
+    match saga.call(lnd.circuit(), lnd.unlock(&keys.password)).await {
         Ok(()) => Ok(Move::Wait { after: OPENING, code: "WALLET_OPENING" }),
         // Our password does not open it.
         Err(SetupError::Upstream(error))
@@ -110,7 +110,7 @@ pub(super) async fn withdraw(run: &mut Run<'_>, setup: &Setup) -> Result<Option<
         }
         Ok(())
     };
-    match saga.call(Provider::Lnd, withdrawn).await {
+    match saga.call(lnd.circuit(), withdrawn).await {
         Err(SetupError::Upstream(error)) if error.code == code::LND_WALLET_LOCKED => {
             unlock(run, &lnd, setup).await.map(Some)
         }
@@ -124,7 +124,7 @@ pub(super) async fn bake(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Setup
     let Some(keys) = keys::wallet(run, setup).await? else { return Ok(Move::LeaveToResumer) };
     let admin = admin_macaroon(keys, saga);
     let ops = INVOICE_OPS.map(|(entity, action)| Op { entity: entity.into(), action: action.into() });
-    let macaroon = match saga.call(Provider::Lnd, lnd.bake(&admin, &ops, invoice_root_key_id(setup))).await {
+    let macaroon = match saga.call(lnd.circuit(), lnd.bake(&admin, &ops, invoice_root_key_id(setup))).await {
         // A node that was restarted under us waits for its password.
         Err(SetupError::Upstream(error)) if error.code == code::LND_WALLET_LOCKED => {
             return unlock(run, &lnd, setup).await;
@@ -132,7 +132,7 @@ pub(super) async fn bake(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Setup
         other => other?,
     };
     // One that was withdrawn, or is another node's, is found out before BTCPay is given it.
-    let good = match saga.call(Provider::Lnd, lnd.info(&macaroon)).await {
+    let good = match saga.call(lnd.circuit(), lnd.info(&macaroon)).await {
         Err(SetupError::Upstream(error)) if error.code == code::LND_MACAROON_REFUSED => false,
         other => Some(other?.pubkey.to_string()) == setup.node_pubkey,
     };

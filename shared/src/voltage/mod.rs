@@ -10,8 +10,8 @@ mod settings;
 use http::Method;
 use serde::Serialize;
 
-pub use node::{NodeStatus, NotANodeId, VoltageNode, VoltageNodeId};
 use node::Nodes;
+pub use node::{NodeStatus, NotANodeId, VoltageNode, VoltageNodeId};
 use settings::Settings;
 
 use crate::config::Config;
@@ -60,7 +60,8 @@ impl Voltage {
     pub async fn node(&self, id: &VoltageNodeId) -> Result<VoltageNode, UpstreamError> {
         self.ask("/node", id, |answer| {
             let node = answer.json::<node::Document>()?.node();
-            let node = node.map_err(|node::NotAHostName| answer.unexpected("an endpoint that is no host name"))?;
+            let node =
+                node.map_err(|node::NotAHostName| answer.unexpected("an endpoint that is no host name"))?;
             if node.id == *id { Ok(node) } else { Err(answer.unexpected("another node")) }
         })
         .await

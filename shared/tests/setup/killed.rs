@@ -18,9 +18,9 @@ const RETRIES: u32 = 5;
 const LONG: Duration = Duration::from_secs(60);
 
 /// What a future comes to, if it comes to it within so many polls; it is dropped where it waits for the last time.
-struct Polled<F> {
-    future: Pin<Box<F>>,
-    left: u32,
+pub struct Polled<F> {
+    pub future: Pin<Box<F>>,
+    pub left: u32,
 }
 
 impl<F: Future> Future for Polled<F> {

@@ -16,4 +16,5 @@ mod refused;
 mod scene;
 mod settling;
 mod strangers;
+mod undo;
 mod unlocked;

@@ -53,7 +53,11 @@ async fn a_refusal_that_btcpay_did_not_write_is_tried_again() -> Result<()> {
             let server = Server::start([Reply::json(status, body)]).await?;
             let btcpay = ground.btcpay(&server.url).await?;
             let error = btcpay.list_stores().await.unwrap_err();
-            assert_eq!((error.code, error.failure), (code::BTCPAY_UNEXPECTED_ANSWER, RETRY), "{status} {body}");
+            assert_eq!(
+                (error.code, error.failure),
+                (code::BTCPAY_UNEXPECTED_ANSWER, RETRY),
+                "{status} {body}"
+            );
             assert!(error.counts_against_provider(), "{status} {body}");
             let error = btcpay.create_store("alice", "w").await.unwrap_err();
             assert_eq!(error.failure, Failure::Ambiguous, "{status} {body}");

@@ -1,5 +1,6 @@
 //! Providers as they are on good days and on bad ones.
 
+mod breaker;
 mod btcpay;
 mod btcpay_refusals;
 mod calls;

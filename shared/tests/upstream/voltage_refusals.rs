@@ -38,10 +38,15 @@ async fn refusals_are_told_apart_though_all_of_them_are_400() -> Result<()> {
 #[tokio::test]
 async fn a_refusal_that_voltage_did_not_write_is_tried_again() -> Result<()> {
     for status in [401, 403, 404] {
-        for body in ["<html><h1>Forbidden", "Forbidden", "", "{}", r#"{"message":null}"#, r#"{"error":"no"}"#] {
+        for body in ["<html><h1>Forbidden", "Forbidden", "", "{}", r#"{"message":null}"#, r#"{"error":"no"}"#]
+        {
             let (ground, server) = answering(status, body).await?;
             let error = ground.voltage(&server.url).await?.list_nodes().await.unwrap_err();
-            assert_eq!((error.code, error.failure), (code::VOLTAGE_UNEXPECTED_ANSWER, RETRY), "{status} {body}");
+            assert_eq!(
+                (error.code, error.failure),
+                (code::VOLTAGE_UNEXPECTED_ANSWER, RETRY),
+                "{status} {body}"
+            );
             assert!(error.counts_against_provider(), "{status} {body}");
         }
     }

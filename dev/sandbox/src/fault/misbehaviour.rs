@@ -75,7 +75,9 @@ impl Misbehaviour {
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        if let Self::FailBefore { status, .. } | Self::FailAfter { status, .. } | Self::Quote { status } = self {
+        if let Self::FailBefore { status, .. } | Self::FailAfter { status, .. } | Self::Quote { status } =
+            self
+        {
             let known = StatusCode::from_u16(*status).ok().filter(|s| !s.is_informational());
             anyhow::ensure!(known.is_some(), "{status} is not a status an answer can have");
         }
@@ -164,7 +166,8 @@ impl Job {
 
     /// In the form of the service's refusals.
     fn quote(&self, status: u16) -> Reply {
-        let credential = |name: &&str| Some(format!("{name}: {}", self.request.headers().get(*name)?.to_str().ok()?));
+        let credential =
+            |name: &&str| Some(format!("{name}: {}", self.request.headers().get(*name)?.to_str().ok()?));
         let mut said: Vec<String> = CREDENTIALS.iter().filter_map(credential).collect();
         said.push(String::from_utf8_lossy(self.request.body()).into_owned());
         let code = if self.service == Service::Lnd { json!(2) } else { json!("quoted") };

@@ -37,9 +37,11 @@ async fn what_is_not_json_is_malformed_and_what_is_too_large_is_too_large() -> R
 async fn names_lud_16_does_not_allow_are_refused_by_field_and_not_quoted() -> Result<()> {
     let world = World::start().await?;
     let user = User::new(&world, DID, "alice").await?;
-    let deps = wire(&world).await?;
+    let deps = world.wire_with(NAME, &[("RATE_LIMIT_SETUPS_PER_USER", "1000")], Deps::wire).await?;
     let long = "x".repeat(65);
-    let names = ["", "Satoshi", "a b", "a+b", "a@b", "ä", "a/b", "a\n", "a\u{0}", "'; --", "canary!", &long];
+    let names = [
+        "", ".", "..", "Satoshi", "a b", "a+b", "a@b", "ä", "a/b", "a\n", "a\u{0}", "'; --", "canary!", &long,
+    ];
     let addresses = [
         "",
         "satoshi",
@@ -244,5 +246,31 @@ async fn a_setup_is_its_owners_alone() -> Result<()> {
     for call in [bob.retry(), bob.handover()] {
         assert_eq!(send(&deps, &call).await?.refusal()?, (404, "NOT_FOUND"));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn setups_and_retries_are_counted_by_account_and_looking_is_not() -> Result<()> {
+    let world = World::start().await?;
+    let (alice, bob) = (User::new(&world, DID, "alice").await?, User::new(&world, OTHER_DID, "bob").await?);
+    let deps = world.wire_with(NAME, &[("RATE_LIMIT_SETUPS_PER_USER", "3")], Deps::wire).await?;
+    world.sandbox.btcpay().set_store_quota(Some(0));
+    assert_eq!(send(&deps, &alice.setup(&satoshi())).await?.text("/status")?, "failed");
+    send(&deps, &alice.retry()).await?;
+    assert_eq!(
+        send(&deps, &alice.setup(&json!({ "username": "a b" }))).await?.refusal()?,
+        (400, "VALIDATION_FAILED")
+    );
+    let before = calls(&world);
+    for call in [alice.retry(), alice.setup(&satoshi())] {
+        let answer = send(&deps, &call).await?;
+        assert_eq!(answer.refusal()?, (429, "RATE_LIMITED"));
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+    assert_eq!(calls(&world), before, "a provider was called");
+    assert_eq!(send(&deps, &alice.status()).await?.status.as_u16(), 200);
+    assert_eq!(send(&deps, &bob.retry()).await?.refusal()?, (404, "NOT_FOUND"));
+    world.advance(time::Duration::minutes(1));
+    assert_eq!(send(&deps, &alice.retry()).await?.status.as_u16(), 200);
     Ok(())
 }

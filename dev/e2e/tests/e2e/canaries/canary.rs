@@ -3,6 +3,14 @@
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use e2e::owner::unique;
 
+/// How words are strung together: in a sentence, in JSON, in JSON within JSON, in Rust's own notation, in a URL.
+const BETWEEN_WORDS: [&str; 8] = [" ", ",", ", ", "\",\"", "\\\",\\\"", "\", \"", "%20", "+"];
+/// So many words of a seed in a row are no chance.
+const WORDS: usize = 6;
+
+/// How every macaroon of an LND begins: version 2, its location, and the tag of its identifier.
+const MACAROON: &[u8] = b"\x02\x01\x03lnd\x02";
+
 /// A secret, and what it looks like wherever it leaks.
 pub struct Canary {
     pub name: String,
@@ -22,9 +30,28 @@ impl Canaries {
 
     /// A secret that is text.
     pub fn text(&mut self, name: &str, secret: &str) {
-        let mut forms = vec![secret.to_owned()];
+        let mut forms = vec![secret.to_owned(), url_escaped(secret), url_escaped(secret).to_lowercase()];
+        forms.dedup();
         forms.extend(encoded(secret.as_bytes()));
         self.add(name, forms);
+    }
+
+    /// A secret that is words in a row; a part of them is one as well.
+    pub fn words(&mut self, name: &str, words: &[String]) {
+        let mut forms = Vec::new();
+        for some in words.chunks_exact(WORDS) {
+            forms.extend(BETWEEN_WORDS.map(|between| some.join(between)));
+            forms.extend(BETWEEN_WORDS[..4].iter().flat_map(|between| encoded(some.join(between).as_bytes())));
+        }
+        self.add(name, forms);
+    }
+
+    /// Any macaroon at all, also those nobody outside the process ever had.
+    pub fn macaroons(&mut self) {
+        let mut forms = encoded(MACAROON);
+        forms.extend(encoded(HEXLOWER.encode(MACAROON).as_bytes()));
+        forms.retain(|form| form.len() >= 8);
+        self.0.push(Canary { name: "a macaroon".to_owned(), forms });
     }
 
     /// A secret that is bytes, and travels as hex or base64.
@@ -49,6 +76,14 @@ impl Canaries {
     pub fn in_text<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Canary> {
         self.0.iter().filter(move |canary| canary.forms.iter().any(|form| text.contains(form)))
     }
+}
+
+fn url_escaped(secret: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    secret.bytes().map(escape).collect()
 }
 
 /// Hex and base64. What base64 makes of bytes depends on what stands before them, so it is three texts.
@@ -85,5 +120,24 @@ fn a_canary_is_found_in_every_form() {
         ] {
             assert_eq!(found(leak), ["bytes"]);
         }
+    }
+}
+
+#[test]
+fn words_an_escaped_password_and_any_macaroon_are_found() {
+    let mut canaries = Canaries::default();
+    let words: Vec<String> = (b'a'..=b'x').map(|letter| char::from(letter).to_string().repeat(4)).collect();
+    canaries.words("seed", &words);
+    canaries.text("password", "pass/word+of=wallets");
+    canaries.macaroons();
+    let found = |text: &str| canaries.in_text(text).map(|canary| canary.name.clone()).collect::<Vec<_>>();
+    for leak in [format!("{words:?}"), words.join(" "), BASE64.encode(format!("[\"{}\"]", words.join("\",\"")).as_bytes())] {
+        assert_eq!(found(&leak), ["seed"], "{leak}");
+    }
+    assert!(found(&words[..5].join(" ")).is_empty(), "a few words are no seed");
+    assert_eq!(found("?password=pass%2Fword%2Bof%3Dwallets"), ["password"]);
+    let macaroon = [MACAROON, &[7; 40]].concat();
+    for leak in [HEXLOWER.encode(&macaroon), BASE64.encode(&macaroon), BASE64URL.encode(&macaroon)] {
+        assert_eq!(found(&format!("x={leak};")), ["a macaroon"], "{leak}");
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that leaves a function: its log, its answers, and what stands readable in the database.
 
 use e2e::{Answer, Log, Result, Stack};
+use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use super::canary::Canaries;
@@ -15,6 +16,10 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("access token", "answer to the sign-in", "the answer's purpose"),
     ("refresh token", "answer to the sign-in", "the answer's purpose"),
     ("firebase token", "answer to the sign-in", "the answer's purpose"),
+    ("seed_sealed of user-0", "answer to the handover", "the answer's purpose"),
+    ("username of /v1/lightning/setup", "column lightning_setups.username", "the name its owner chose"),
+    ("username of /v1/lightning/setup", "column lightning_addresses.username", "the name its owner chose"),
+    ("memo of /v1/invoices", "column invoices.memo", "every payer reads it"),
 ];
 
 #[derive(Default)]
@@ -24,6 +29,11 @@ impl Corpus {
     pub fn answer(&mut self, to: &str, answer: &Answer) {
         let text = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
         self.0.push((format!("answer to {to}"), text));
+    }
+
+    /// What a function answers whoever runs it.
+    pub fn report(&mut self, of: &str, report: &Value) {
+        self.0.push((format!("report of {of}"), report.to_string()));
     }
 
     pub fn log(&mut self, log: &Log) {
@@ -54,6 +64,12 @@ impl Corpus {
     /// How many texts are from a place that begins so.
     pub fn count(&self, place: &str) -> usize {
         self.0.iter().filter(|(found, _)| found.starts_with(place)).count()
+    }
+
+    /// How many texts from such a place hold a canary of this name.
+    pub fn seen(&self, canaries: &Canaries, name: &str, place: &str) -> usize {
+        let holds = |text: &str| canaries.in_text(text).any(|canary| canary.name == name);
+        self.0.iter().filter(|(found, text)| found.starts_with(place) && holds(text)).count()
     }
 
     /// Each leak, told in full.

@@ -12,7 +12,7 @@ use super::canary::Canaries;
 pub type Requests = Vec<(String, Request)>;
 
 /// Fields of every endpoint that takes a body, and a good body to spoil.
-fn bodies(owner: &Owner) -> [(&'static str, Value); 4] {
+fn bodies(owner: &Owner) -> [(&'static str, Value); 6] {
     let id = "019b9f5e-5c00-7000-8000-000000000001";
     [
         (
@@ -20,12 +20,21 @@ fn bodies(owner: &Owner) -> [(&'static str, Value); 4] {
             json!({"did": owner.did, "challenge_type": "node_rebind", "amount_msat": 1, "destination": "x",
                 "new_lightning_pubkey": owner.node.pubkey}),
         ),
-        ("/v1/challenges/verify", json!({"did": owner.did, "challenge_id": id, "signature": "y"})),
+        (
+            "/v1/challenges/verify",
+            json!({"did": owner.did, "challenge_id": id, "signature": "y", "username": "satoshi",
+                "lightning_address": "satoshi@localhost"}),
+        ),
         ("/v1/nodes", owner.registration()),
         (
             "/v1/nodes/rebind",
             json!({"did": owner.did, "challenge_id": id, "old_signature": "y", "new_signature": "y"}),
         ),
+        (
+            "/v1/lightning/setup",
+            json!({"username": "satoshi", "lightningAddress": "satoshi@localhost", "nodeSource": "voltage"}),
+        ),
+        ("/v1/invoices", json!({"amount_msat": 1_000, "memo": "two beers", "expiry_seconds": 600})),
     ]
 }
 
@@ -109,6 +118,11 @@ pub fn around(stack: &Stack, owner: &Owner, tokens: &Tokens, canaries: &mut Cana
         "idempotency key".to_owned(),
         owner.register(tokens).header("idempotency-key", &format!("{secret} x")),
     ));
+    let secret = canaries.plant("a webhook");
+    for (store, signature) in [(secret.as_str(), "sha256=00"), ("9CiNzKoANXxmk5ayZngSXrHTiVvvgCrwrpFQd4m2K776", &secret)] {
+        let request = client.post(&format!("/v1/webhooks/btcpay/{store}"), &json!({ &secret: secret }));
+        requests.push(("webhook".to_owned(), request.header("btcpay-sig", signature)));
+    }
     let secret = canaries.plant("path, query and method");
     for (method, path) in [
         ("GET", format!("/v1/{secret}")),

@@ -3,6 +3,8 @@
 mod canary;
 mod corpus;
 mod inputs;
+mod setups;
+mod wallets;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use sandbox::{Misbehaviour, Route, Service, When};
 use serde_json::{Value, json};
 use shared::fresh::{self, SigningAlgorithm};
 use shared::random::Random;
+use testing::deployment;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_seen_in_any_log_answer_or_readable_column() -> Result<()> {
@@ -118,7 +121,7 @@ fn full_of_secrets(canaries: &mut Canaries) -> Result<StackOptions> {
         canaries.bytes(name, &key);
         BASE64.encode(&key)
     };
-    let (sealing, audit) = (key("sealing key"), key("audit key"));
+    let (sealing, audit, marker) = (key("sealing key"), key("audit key"), key("marker key"));
     let firebase = fresh::signing_key(SigningAlgorithm::Rs256).map_err(|_| anyhow::anyhow!("no key"))?;
     let firebase = text(&firebase, "/private_key")?.to_owned();
     private_key("firebase key", &firebase, canaries)?;
@@ -128,6 +131,9 @@ fn full_of_secrets(canaries: &mut Canaries) -> Result<StackOptions> {
             json!({"keys": [{"id": 1, "created_at": "2020-01-01T00:00:00Z", "key": sealing}]}),
         ),
         ("satchel/audit".to_owned(), json!({"key": audit})),
+        ("satchel/marker".to_owned(), json!({"key": marker})),
+        ("satchel/btcpay".to_owned(), json!({"api_key": canaries.plant("key to BTCPay")})),
+        ("satchel/voltage".to_owned(), json!({"api_key": canaries.plant("key to Voltage")})),
         ("satchel/firebase".to_owned(), json!({"client_email": "app@example.com", "private_key": firebase})),
     ]);
     let environment = [
@@ -145,9 +151,20 @@ fn configured(stack: &Stack, canaries: &mut Canaries) -> Result<()> {
     for (role, password) in &stack.db.passwords {
         canaries.text(&format!("password of {}", role.name()), password.expose());
     }
-    let signing = stack.sandbox.secrets().get("satchel/signing").unwrap_or_default();
-    let signing: Value = serde_json::from_str(&signing)?;
+    let (btcpay, voltage) = (stack.sandbox.btcpay(), stack.sandbox.voltage());
+    btcpay.add_key(&provider_key(stack, "btcpay")?, &["unrestricted"])?;
+    voltage.accept_key(&provider_key(stack, "voltage")?);
+    assert!(btcpay.revoke_key(deployment::BTCPAY_KEY) && voltage.revoke_key(deployment::VOLTAGE_KEY));
+    let signing = document(stack, "satchel/signing")?;
     private_key("signing key", text(&signing, "/keys/0/private_key")?, canaries)
+}
+
+fn provider_key(stack: &Stack, provider: &str) -> Result<String> {
+    Ok(text(&document(stack, &format!("satchel/{provider}"))?, "/api_key")?.to_owned())
+}
+
+fn document(stack: &Stack, name: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&stack.sandbox.secrets().get(name).unwrap_or_default())?)
 }
 
 /// The end of a key in PEM is private; its beginning is the public modulus.

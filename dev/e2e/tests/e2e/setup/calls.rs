@@ -84,6 +84,11 @@ impl Call {
         self.strike_tries(stack, 1, misbehave)
     }
 
+    /// As [`Call::strike`], and whoever tries it again.
+    pub fn strike_always(&self, stack: &Stack, misbehave: Misbehaviour) -> Result<()> {
+        self.strike_tries(stack, u32::MAX, misbehave)
+    }
+
     fn strike_tries(&self, stack: &Stack, tries: u32, misbehave: Misbehaviour) -> Result<()> {
         let faults = stack.sandbox.faults();
         if self.nth > 0 {

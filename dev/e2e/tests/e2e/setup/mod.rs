@@ -1,6 +1,6 @@
 //! Lightning setup by the real binaries: what a user sees, and what is there whoever dies on the way.
 
-mod calls;
+pub mod calls;
 mod check;
 mod journey;
 mod killed;
