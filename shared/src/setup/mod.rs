@@ -17,6 +17,7 @@
 //! together with the next intent. docs/setup.md tells operators what each state means.
 
 mod activation;
+mod error;
 pub mod handover;
 mod intent;
 mod keys;
@@ -24,8 +25,8 @@ mod marker;
 mod node;
 pub mod orphans;
 pub mod queue;
-pub mod repair;
 mod record;
+pub mod repair;
 pub mod row;
 mod run;
 pub mod settle;
@@ -37,27 +38,27 @@ pub mod undo;
 pub mod unlock;
 mod wallet;
 
+pub use error::SetupError;
 pub use intent::{Intent, LightningAddress, NodeSource, Username};
 pub use keys::{BtcpayConfig, NodeConfig, btcpay_config_field, node_config_field};
 pub use marker::{Marked, Marker, MarkerDocument, MarkerKey, MarkerMaker, Markers};
 pub use row::{BeginError, Claimed, LEASE, Setup, State};
 pub use steps::Step;
 
-use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::{AuditError, Auditor, Entry, Origin};
+use crate::audit::{Auditor, Entry, Origin};
 use crate::breaker::Breaker;
 use crate::btcpay::Btcpay;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::{KeyRing, OpenError, SealError, SealingKeys};
-use crate::db::{self, Db, DbError, Transaction};
+use crate::crypto::{KeyRing, SealingKeys};
+use crate::db::{self, Db, Transaction};
 use crate::random::Random;
-use crate::secrets::{SecretError, SecretHandle};
+use crate::secrets::SecretHandle;
 use crate::upstream::{Circuit, Provider, Upstream, UpstreamError};
 use crate::voltage::Voltage;
 
@@ -224,66 +225,3 @@ impl Rules {
         }
     }
 }
-
-/// Why a run of a setup could not go on.
-#[derive(Debug)]
-pub enum SetupError {
-    /// A provider said no, or nothing.
-    Upstream(UpstreamError),
-    /// A provider this setup needs is switched off by configuration.
-    NotConfigured(Provider),
-    /// What the setup rests on is not there; the code says what.
-    Unusable(&'static str),
-    /// Somebody else runs this setup by now.
-    LeaseLost,
-    Secret(SecretError),
-    Seal(SealError),
-    Open(OpenError),
-    Audit(AuditError),
-    Db(DbError),
-}
-
-impl SetupError {
-    const fn not_configured(provider: Provider) -> &'static str {
-        match provider {
-            Provider::Btcpay => "BTCPAY_NOT_CONFIGURED",
-            Provider::Voltage => "VOLTAGE_NOT_CONFIGURED",
-            Provider::Lnd => "LND_NOT_CONFIGURED",
-        }
-    }
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Upstream(error) => error.fmt(f),
-            Self::NotConfigured(provider) => f.write_str(Self::not_configured(*provider)),
-            Self::Unusable(code) => f.write_str(code),
-            Self::LeaseLost => f.write_str("the setup is in somebody else's hands by now"),
-            Self::Seal(error) => error.fmt(f),
-            Self::Open(error) => error.fmt(f),
-            Self::Audit(AuditError::Secret(error)) | Self::Secret(error) => error.fmt(f),
-            Self::Audit(AuditError::Db(error)) | Self::Db(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for SetupError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Audit(AuditError::Db(error)) | Self::Db(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-macro_rules! from {
-    ($($source:ty => $variant:ident),* $(,)?) => {
-        $(impl From<$source> for SetupError {
-            fn from(error: $source) -> Self {
-                Self::$variant(error)
-            }
-        })*
-    };
-}
-from!(UpstreamError => Upstream, SecretError => Secret, SealError => Seal, OpenError => Open, AuditError => Audit, DbError => Db);

@@ -109,7 +109,7 @@ async fn setups_of(saga: &Saga, marked: &[(Marked, Orphan)]) -> Result<BTreeMap<
     for some in ids.chunks(SETUPS_AT_A_TIME) {
         let rows = query(
             connection.client(),
-            concat!("SELECT ", columns!("s"), " FROM lightning_setups s WHERE s.id = ANY ($1)"),
+            concat!("SELECT ", columns!(), " FROM lightning_setups s WHERE s.id = ANY ($1)"),
             &[(&some, Type::UUID_ARRAY)],
         )
         .await?;

@@ -138,7 +138,7 @@ async fn unsettled(saga: &Saga, now: OffsetDateTime) -> Result<BTreeMap<Uuid, Se
         connection.client(),
         concat!(
             "SELECT ",
-            columns!("s"),
+            columns!(),
             " FROM lightning_setups s
              WHERE s.state = 'finished' AND s.settled_at IS NULL AND s.finished_at <= $1
              ORDER BY s.finished_at LIMIT $2"

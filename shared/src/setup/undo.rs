@@ -112,7 +112,7 @@ async fn take(saga: &Saga, id: Uuid) -> Result<Option<Setup>, SetupError> {
             "UPDATE lightning_setups s SET lease_token = s.lease_token + 1, due_at = $3, updated_at = $2
              WHERE s.id = $1 AND s.state <> 'undone' AND (s.state <> 'running' OR s.due_at <= $2)
              RETURNING ",
-            columns!("s")
+            columns!()
         ),
         &[(&id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&(now + LEASE), Type::TIMESTAMPTZ)],
     )

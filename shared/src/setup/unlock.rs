@@ -75,7 +75,7 @@ async fn setups_of(saga: &Saga, ids: &[String]) -> Result<Vec<Setup>, SetupError
     let connection = saga.db.connection().await?;
     let sql = concat!(
         "SELECT ",
-        columns!("s"),
+        columns!(),
         " FROM lightning_setups s WHERE s.voltage_node_id = ANY ($1) AND s.state = 'finished'"
     );
     let rows = query(connection.client(), sql, &[(&ids, Type::TEXT_ARRAY)]).await?;

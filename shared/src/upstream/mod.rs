@@ -168,8 +168,8 @@ impl Upstream {
         let (mut tries, mut blames) = (0, None);
         loop {
             tries += 1;
-            let tried = self.try_once(transport, call).await.and_then(|answer| read(&answer));
-            let mut trouble = match tried {
+            let outcome = self.try_once(transport, call).await.and_then(|answer| read(&answer));
+            let mut trouble = match outcome {
                 Ok(value) => {
                     Watch::note(false);
                     return Ok(value);

@@ -15,7 +15,7 @@ use crate::{NOW, act_for, create_account};
 const ACCOUNTS: usize = 16;
 
 /// Every guarded table the api may read, the account of a row, what tells its rows apart, and a column to write.
-const TABLES: [(&str, &str, &str, &str); 8] = [
+const TABLES: [(&str, &str, &str, &str); 14] = [
     ("users", "id", "id::text", ""),
     ("identities", "user_id", "kind || subject", "retired_at = now()"),
     ("sessions", "user_id", "id::text", "revoked_at = now()"),
@@ -24,6 +24,12 @@ const TABLES: [(&str, &str, &str, &str); 8] = [
     ("idempotency_keys", "user_id", "key", "status = 200"),
     ("audit_chains", "chain::uuid", "chain", "count = count"),
     ("audit_logs", "chain::uuid", "chain || seq", ""),
+    ("lightning_setups", "user_id", "id::text", "updated_at = now()"),
+    ("lightning_setup_steps", "user_id", "setup_id || name", "attempts = attempts + 1"),
+    ("lightning_setup_secrets", "user_id", "setup_id::text", "root_key_sealed = ''"),
+    ("lightning_setup_log", "user_id", "id::text", ""),
+    ("lightning_addresses", "user_id", "address", ""),
+    ("invoices", "user_id", "id::text", "updated_at = now()"),
 ];
 
 /// Accounts with some rows each in every table, as many as chance has it.
@@ -48,6 +54,25 @@ async fn populate(db: &TestDb) -> Result<Vec<Uuid>> {
             "INSERT INTO audit_chains SELECT $1::text, $2, '' WHERE $2 > 0",
             "INSERT INTO audit_logs SELECT $1::text, n, gen_random_uuid(), $1, 'x', 'x', 'x', '{}', NULL, 'x', now(), ''
              FROM generate_series(1, $2) n",
+            "INSERT INTO lightning_setups (id, user_id, username, address, node_source, state, step, due_at, created_at,
+                 updated_at)
+             SELECT gen_random_uuid(), $1, 'x', 'x@example.com', 'voltage', 'undone', 'activate', now(), now(), now()
+             FROM generate_series(1, $2)",
+            "INSERT INTO lightning_setup_steps (setup_id, user_id, name, state, attempts, begun_at)
+             SELECT id, user_id, 'step ' || n, 'undone', 1, now() FROM lightning_setups, generate_series(1, $2) n
+             WHERE user_id = $1",
+            "INSERT INTO lightning_setup_secrets (setup_id, user_id)
+             SELECT id, user_id FROM lightning_setups WHERE user_id = $1 LIMIT greatest($2 - 1, 0)",
+            "INSERT INTO lightning_setup_log (setup_id, user_id, step, event, attempt, created_at)
+             SELECT id, user_id, 'x', 'begun', 0, now() FROM lightning_setups, generate_series(1, $2)
+             WHERE user_id = $1",
+            "INSERT INTO lightning_addresses
+             SELECT user_id, id, 'x', id || '@example.com', id::text, id::text, NULL, '', '', now(), now()
+             FROM lightning_setups WHERE user_id = $1 LIMIT least($2, 1)",
+            "INSERT INTO invoices (id, user_id, btcpay_store_id, amount_msat, memo, expiry_seconds, state, leased_until,
+                 lease_token, created_at, updated_at)
+             SELECT gen_random_uuid(), $1, 'x', 1000, 'x', 60, 'creating', now(), 0, now(), now()
+             FROM generate_series(1, $2)",
         ] {
             admin.execute_typed(sql, &[(&account, Type::UUID), (&rows, Type::INT4)]).await?;
         }
@@ -165,11 +190,29 @@ async fn a_row_in_anothers_name_is_refused() -> Result<()> {
          VALUES ($1, 'x', 'x', '02' || encode(sha256('x'), 'hex'), now(), now())",
         "INSERT INTO idempotency_keys (user_id, route, key, fingerprint, created_at, expires_at)
          VALUES ($1, 'x', 'x', '', now(), now())",
+        "INSERT INTO lightning_setups (id, user_id, username, address, node_source, state, step, due_at, created_at,
+             updated_at)
+         VALUES (gen_random_uuid(), $1, 'x', $1::text || '@x', 'voltage', 'running', 'create_node', now(), now(), now())",
+        "INSERT INTO lightning_setup_steps (setup_id, user_id, name, state, attempts, begun_at)
+         SELECT id, $1, 'x', 'running', 1, now() FROM lightning_setups",
+        "INSERT INTO lightning_setup_secrets (setup_id, user_id) SELECT id, $1 FROM lightning_setups",
+        "INSERT INTO lightning_setup_log (setup_id, user_id, step, event, attempt, created_at)
+         SELECT id, $1, 'x', 'begun', 0, now() FROM lightning_setups",
+        "INSERT INTO lightning_addresses
+         SELECT $1, id, 'x', 'y@x', 'x', 'x', NULL, '', '', now(), now() FROM lightning_setups",
+        "INSERT INTO invoices (id, user_id, btcpay_store_id, amount_msat, memo, expiry_seconds, state, leased_until,
+             lease_token, created_at, updated_at)
+         VALUES (gen_random_uuid(), $1, 'x', 1000, 'x', 60, 'creating', now(), 0, now(), now())",
         "INSERT INTO audit_chains VALUES ($1::text, 0, '')",
         "INSERT INTO audit_logs VALUES ($1::text, 1, gen_random_uuid(), $1, 'x', 'x', 'x', '{}', NULL, 'x', now(), '')",
     ];
     // The last two are one chain: the log needs its chain to be there.
     db.admin().await?.batch_execute(&format!("INSERT INTO audit_chains VALUES ('{other}', 0, '')")).await?;
+    // The account's own, to hang rows on: only an undone one may be beside the one above.
+    let setup = "INSERT INTO lightning_setups (id, user_id, username, address, node_source, state, step, due_at,
+                     created_at, updated_at)
+                 VALUES (gen_random_uuid(), $1, 'x', 'x@x', 'voltage', 'undone', 'activate', now(), now(), now())";
+    db.admin().await?.execute_typed(setup, &[(&own, Type::UUID)]).await?;
     for sql in inserts {
         for (account, allowed) in [(other, false), (own, true)] {
             let tx = api.transaction().await?;
@@ -192,7 +235,7 @@ async fn a_row_cannot_be_given_to_another() -> Result<()> {
     let accounts = populate(&db).await?;
     let mut api = db.connect(Role::Api).await?;
     let (own, other) = (accounts[0], accounts[1]);
-    for table in ["identities", "sessions"] {
+    for table in ["identities", "sessions", "lightning_setups", "lightning_setup_steps", "invoices"] {
         // Sessions may be none by chance; one is enough to try.
         let sql = "INSERT INTO sessions (id, user_id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at,
                        created_at, last_seen_at, idle_expires_at, absolute_expires_at)

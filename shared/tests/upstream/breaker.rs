@@ -99,7 +99,8 @@ async fn give_up_after(millis: u64, breaker: &Breaker, lnd: &Lnd) {
 }
 
 async fn counted(world: &World) -> Result<(i32, i32)> {
-    let rows = world.db.admin().await?.query("SELECT calls, failures FROM provider_breakers", &[]).await?;
+    let rows =
+        world.db.admin().await?.query_typed("SELECT calls, failures FROM provider_breakers", &[]).await?;
     Ok(rows.first().map_or((0, 0), |row| (row.get("calls"), row.get("failures"))))
 }
 

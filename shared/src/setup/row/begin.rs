@@ -76,7 +76,7 @@ pub(in crate::setup) async fn take_up(
              SET lease_token = s.lease_token + 1, due_at = $2, runs = s.runs + 1, updated_at = $1
              FROM due WHERE s.id = due.id
              RETURNING ",
-            columns!("s")
+            columns!()
         ),
         &[(&now, Type::TIMESTAMPTZ), (&(now + LEASE), Type::TIMESTAMPTZ), (&id, Type::UUID)],
     )

@@ -29,7 +29,7 @@ pub(in crate::setup) async fn advance(
                  btcpay_webhook_id = COALESCE($12, s.btcpay_webhook_id)
              WHERE s.id = $1 AND s.lease_token = $2 AND s.state = 'running'
              RETURNING ",
-            columns!("s")
+            columns!()
         ),
         &[
             (&setup.id, Type::UUID),
@@ -153,7 +153,7 @@ pub(in crate::setup) async fn start_over(
                  updated_at = $4
              WHERE s.id = $1 AND s.lease_token = $2 AND s.state = 'running' AND NOT s.wallet_initialised
              RETURNING ",
-            columns!("s")
+            columns!()
         ),
         &[
             (&setup.id, Type::UUID),

@@ -84,52 +84,13 @@ pub struct Claimed {
     pub(super) earlier: bool,
 }
 
+/// What [`Setup::read`] reads of `lightning_setups s`.
 macro_rules! columns {
-    ($table:literal) => {
-        concat!(
-            $table,
-            ".id, ",
-            $table,
-            ".user_id, ",
-            $table,
-            ".username, ",
-            $table,
-            ".address, ",
-            $table,
-            ".node_source, ",
-            $table,
-            ".state, ",
-            $table,
-            ".step, ",
-            $table,
-            ".generation, ",
-            $table,
-            ".voltage_node_id, ",
-            $table,
-            ".node_url, ",
-            $table,
-            ".node_certificate, ",
-            $table,
-            ".node_pubkey, ",
-            $table,
-            ".wallet_initialised, ",
-            $table,
-            ".btcpay_store_id, ",
-            $table,
-            ".btcpay_webhook_id, ",
-            $table,
-            ".due_at, ",
-            $table,
-            ".lease_token, ",
-            $table,
-            ".runs, ",
-            $table,
-            ".failures, ",
-            $table,
-            ".waits, ",
-            $table,
-            ".created_at"
-        )
+    () => {
+        "s.id, s.user_id, s.username, s.address, s.node_source, s.state, s.step, s.generation, \
+         s.voltage_node_id, s.node_url, s.node_certificate, s.node_pubkey, s.wallet_initialised, \
+         s.btcpay_store_id, s.btcpay_webhook_id, s.due_at, s.lease_token, s.runs, s.failures, \
+         s.waits, s.created_at"
     };
 }
 pub(super) use columns;
@@ -140,7 +101,7 @@ pub async fn find_of(client: &impl GenericClient, user_id: Uuid) -> Result<Optio
         client,
         concat!(
             "SELECT ",
-            columns!("s"),
+            columns!(),
             " FROM lightning_setups s WHERE s.user_id = $1 AND s.state <> 'undone'"
         ),
         &[(&user_id, Type::UUID)],
@@ -153,7 +114,7 @@ pub async fn find_of(client: &impl GenericClient, user_id: Uuid) -> Result<Optio
 pub async fn find(client: &impl GenericClient, id: Uuid) -> Result<Option<Setup>, DbError> {
     let row = query_opt(
         client,
-        concat!("SELECT ", columns!("s"), " FROM lightning_setups s WHERE s.id = $1"),
+        concat!("SELECT ", columns!(), " FROM lightning_setups s WHERE s.id = $1"),
         &[(&id, Type::UUID)],
     )
     .await?;
