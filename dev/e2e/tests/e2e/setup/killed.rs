@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use e2e::{Owner, Result, Stack, StackOptions, Tokens};
-use sandbox::Misbehaviour;
+use sandbox::{Misbehaviour, Route, Service, When};
 use serde_json::json;
 
 use super::calls::{CALLS, Call, MAKE_STORE, until_struck};
@@ -130,6 +130,18 @@ impl User {
         anyhow::bail!("never called")
     }
 
+    /// Runs it until `ready`, and kills whoever runs it then.
+    async fn dies(&self, stack: &Stack, runner: Runner, ready: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut run = std::pin::pin!(runner.run(stack, self));
+        tokio::select! {
+            lived = &mut run => anyhow::bail!("{runner:?} was done before: {lived:?}"),
+            ready = ready => ready?,
+        }
+        stack.gateway.kill(runner.function()).await?;
+        ensure!(!run.await?, "{runner:?} lived on");
+        Ok(())
+    }
+
     /// As after any crash: nobody touches it while its lease lasts, its user is told so, and then it is finished.
     async fn goes_on(&self, stack: &Stack) -> Result<usize> {
         stack.sandbox.faults().clear();
@@ -195,4 +207,63 @@ async fn killed_at_any_call_a_setup_is_finished_by_the_next_runs_with_one_store_
 #[tokio::test]
 async fn killed_at_any_call_a_setup_on_a_node_of_its_user_s_is_finished_with_one_store_and_no_node() -> Result<()> {
     killed_at_every_call("registered", if e2e::full() { 20 } else { 1 }).await
+}
+
+/// The last step calls nobody: it is one transaction.
+#[tokio::test]
+async fn killed_in_the_transaction_that_activates_it_a_setup_is_activated_once_by_the_next_run() -> Result<()> {
+    let stack = Stack::start_with(StackOptions { max_processes: 1, ..StackOptions::default() }).await?;
+    let rounds = if e2e::full() { 20 } else { 1 };
+    let (mut admin, mut deaths) = (stack.admin().await?, 0);
+    for round in 0..rounds {
+        for (runner, source) in [
+            (Runner::Request, "voltage"),
+            (Runner::Schedule, "voltage"),
+            (Runner::Request, "registered"),
+            (Runner::Schedule, "registered"),
+        ] {
+            let user = User::new(&stack, format!("user-{round}-{deaths}"), source, runner).await?;
+            let holding = admin.transaction().await?;
+            holding.batch_execute("LOCK TABLE lightning_addresses IN SHARE MODE").await?;
+            user.dies(&stack, runner, stack.until_somebody_waits()).await?;
+            holding.rollback().await?;
+            ensure!(user.goes_on(&stack).await? == 1, "one run is enough");
+            deaths += 1;
+        }
+    }
+    check::nothing_left_over(&stack, deaths, deaths / 2).await?;
+    stack.stop().await
+}
+
+#[tokio::test]
+async fn killed_after_the_last_commit_a_setup_is_done_and_its_user_is_told_so_when_they_ask_again() -> Result<()> {
+    let stack = Stack::start_with(StackOptions { max_processes: 1, ..StackOptions::default() }).await?;
+    let rounds = if e2e::full() { 20 } else { 1 };
+    let mut admin = stack.admin().await?;
+    for round in 0..rounds {
+        let user = User::new(&stack, format!("user-{round}"), "voltage", Runner::Request).await?;
+        CALLS[0].strike(&stack, Misbehaviour::StallAfter { millis: A_MOMENT })?;
+        let holding = admin.transaction().await?;
+        let ready = async {
+            until_struck(&stack).await?;
+            // What is told at the end needs the session once more.
+            holding.batch_execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").await?;
+            stack.until_somebody_waits().await
+        };
+        user.dies(&stack, Runner::Request, ready).await?;
+        holding.rollback().await?;
+
+        let answer = user.owner.set_up(&user.tokens, &user.name, "voltage").send().await?;
+        assert_eq!(answer.status, 200, "{answer}");
+        assert_eq!(stack.setup(&user.name).await?.runs, 1, "nobody had to run it again");
+        check::whole(&stack, &user.owner, &user.tokens, &user.name).await?;
+    }
+    // Who looks for extras dies as well.
+    stack.an_hour_passes().await?;
+    let onlooker = User::new(&stack, "onlooker".into(), "voltage", Runner::Request).await?;
+    let listing = Route::service(Service::Btcpay).method("GET").path("/btcpay/api/v1/stores");
+    stack.sandbox.faults().add(listing, When::Times(1), Misbehaviour::Hang)?;
+    onlooker.dies(&stack, Runner::Schedule, until_struck(&stack)).await?;
+    check::nothing_left_over(&stack, rounds, rounds).await?;
+    stack.stop().await
 }
