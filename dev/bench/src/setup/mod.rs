@@ -4,13 +4,14 @@
 //! - `commits`   one setup alone: what it costs
 //! - `rate`      several at once
 //! - `peer`      `pgbench` beside it: the same statements (`recording`), and plain INSERTs
-//! - `resumer`   a queue of due setups beside many that wait or are finished (`rows`)
+//! - `resumer`   a queue of due setups beside many that are finished (`rows`), and how Postgres goes about it (`plans`)
 //! - `rotation`  sealed values moved to a newer key, alone and beside requests
 //! - `report`    the tables and the verdicts
 
 mod commits;
 mod ground;
 mod peer;
+mod plans;
 mod rate;
 mod recording;
 mod report;
@@ -22,7 +23,7 @@ use crate::{document, machine, world};
 use anyhow::Result;
 use ground::Ground;
 use report::{QueueRow, RateRow, Report, RotationRow};
-use resumer::Queue;
+use resumer::{Queue, Seen};
 use rotation::Vault;
 use shared::setup::NodeSource;
 use std::time::Duration;
@@ -55,9 +56,10 @@ struct Counts {
     clients: &'static [u64],
     rate: Duration,
     rate_rounds: usize,
-    waiting: &'static [u64],
-    finished: u64,
-    due: u64,
+    due: &'static [u64],
+    finished: [u64; 2],
+    looks: usize,
+    takes: usize,
     queue_rounds: usize,
     sealed: u64,
     rotation_rounds: usize,
@@ -69,9 +71,10 @@ impl Counts {
         clients: &[8, 16, 32],
         rate: Duration::from_secs(10),
         rate_rounds: 3,
-        waiting: &[1_000, 10_000, 100_000],
-        finished: 100_000,
-        due: 200,
+        due: &[1_000, 10_000, 100_000],
+        finished: [10_000, 1_000_000],
+        looks: 20,
+        takes: 200,
         queue_rounds: 3,
         sealed: 100_000,
         rotation_rounds: 2,
@@ -81,10 +84,11 @@ impl Counts {
         clients: &[8, 16, 32],
         rate: Duration::from_secs(4),
         rate_rounds: 1,
-        waiting: &[1_000, 10_000],
-        finished: 20_000,
-        due: 50,
-        queue_rounds: 2,
+        due: &[1_000, 10_000],
+        finished: [1_000, 20_000],
+        looks: 10,
+        takes: 50,
+        queue_rounds: 1,
         sealed: 5_000,
         rotation_rounds: 1,
     };
@@ -157,25 +161,51 @@ async fn rates(
     Ok(())
 }
 
-/// Two databases in turn, one with many finished setups and one with none.
+/// Two databases in turn, one with few finished setups and one with many.
 async fn queues(server: &Server, counts: &Counts, report: &mut Report) -> Result<()> {
-    say("writing down setups that are finished, and such that wait");
-    let mut without = Queue::new(Ground::on(server).await?, 0).await?;
-    let mut with = Queue::new(Ground::on(server).await?, counts.finished).await?;
-    for waiting in counts.waiting {
-        without.wait(*waiting).await?;
-        with.wait(*waiting).await?;
-        phase(&format!("the resumer, {waiting} waiting"), report).await?;
-        let row = |queue: &Queue| QueueRow::new(queue.waiting, queue.finished, counts.due);
-        let mut rows = [row(&without), row(&with)];
-        // The first of each connects.
-        without.round(counts.due).await?;
-        with.round(counts.due).await?;
-        for _ in 0..counts.queue_rounds {
-            rows[0].rounds.push(without.round(counts.due).await?);
-            rows[1].rounds.push(with.round(counts.due).await?);
+    say("writing down setups that are finished");
+    let [few, many] = counts.finished;
+    let mut queues = [
+        Queue::new(Ground::on(server).await?, few).await?,
+        Queue::new(Ground::on(server).await?, many).await?,
+    ];
+    for due in counts.due {
+        phase(&format!("the resumer, {due} due"), report).await?;
+        let mut rows = queues.each_ref().map(|queue| QueueRow::new(*due, queue.finished));
+        for round in 0..=counts.queue_rounds {
+            let mut seen = [Seen::default(), Seen::default()];
+            take_turns(&mut queues, &mut seen, *due, counts).await?;
+            // The first connects, and finds nothing in memory.
+            if round > 0 {
+                for (row, seen) in rows.iter_mut().zip(seen) {
+                    row.add(seen);
+                }
+            }
         }
-        report.queues.extend(rows);
+        report.queues.push(rows);
+    }
+    let [_, many] = queues;
+    report.plans = plans::read(&many.ground, server).await?;
+    Ok(())
+}
+
+/// Each in turn, so that a busy moment is both's.
+async fn take_turns(queues: &mut [Queue; 2], seen: &mut [Seen; 2], due: u64, counts: &Counts) -> Result<()> {
+    for queue in &mut *queues {
+        queue.fill(due).await?;
+    }
+    for _ in 0..counts.looks {
+        for (queue, seen) in queues.iter().zip(&mut *seen) {
+            queue.look(seen).await?;
+        }
+    }
+    for _ in 0..counts.takes {
+        for (queue, seen) in queues.iter().zip(&mut *seen) {
+            queue.take_up(seen).await?;
+        }
+    }
+    for (queue, seen) in queues.iter().zip(seen) {
+        queue.work(seen).await?;
     }
     Ok(())
 }

@@ -14,8 +14,14 @@ use tokio::process::Command;
 /// What stands in the log of a row that is inserted, beside the row's own bytes.
 const LOG_BYTES_OF_A_ROW: u64 = 190;
 
+/// What `pgbench` runs; the name is its file's, for whoever wants to run it again.
+pub struct Script {
+    pub name: &'static str,
+    pub text: String,
+}
+
 /// As many commits as a setup has, each one INSERT of as many rows and as many bytes of log as a setup's.
-pub async fn plain(ground: &Ground, commits: u64, (rows, log_bytes): (u64, u64)) -> Result<String> {
+pub async fn plain(ground: &Ground, commits: u64, (rows, log_bytes): (u64, u64)) -> Result<Script> {
     let rows_each = rows.div_ceil(commits).max(1);
     let payload = (log_bytes / (commits * rows_each)).saturating_sub(LOG_BYTES_OF_A_ROW).clamp(1, 1_900);
     let payload = "x".repeat(usize::try_from(payload)?);
@@ -32,22 +38,22 @@ pub async fn plain(ground: &Ground, commits: u64, (rows, log_bytes): (u64, u64))
              GRANT INSERT ON bench_commits TO satchel_api",
         )
         .await?;
-    Ok((1..=commits).map(line).collect())
+    Ok(Script { name: "setup-inserts.sql", text: (1..=commits).map(line).collect() })
 }
 
 /// Times a second that `pgbench` comes to the end of the script. `numbers` has users enough for `time`.
 pub async fn pgbench(
     ground: &Ground,
     postmaster: u32,
-    (script, clients): (&str, u64),
+    (script, clients): (&Script, u64),
     (first, stride): (u64, u64),
     time: Duration,
 ) -> Result<Rate> {
     let pgbench = find_pgbench().context("there is no pgbench here: install Postgres' client programs")?;
     settle(&ground.admin).await?;
-    let file = target_dir().join("bench").join("setup.sql");
+    let file = target_dir().join("bench").join(script.name);
     std::fs::create_dir_all(target_dir().join("bench"))?;
-    std::fs::write(&file, script)?;
+    std::fs::write(&file, &script.text)?;
     let (address, password) =
         (ground.db.address()?, ground.db.passwords.get(&Role::Api).context("no password")?);
     let before = Cpu::read(ground, postmaster).await?;

@@ -1,9 +1,12 @@
-//! The statements of one setup as Postgres wrote them down, as a script for `pgbench`: the same rows in the same
+//! Statements as Postgres wrote them down. Those of one setup make a script for `pgbench`: the same rows in the same
 //! transactions under the same role, and no saga, no providers.
 
 use super::ground::{Ground, set_up, user};
+use super::peer::Script;
 use anyhow::{Context, Result, ensure};
+use shared::db::roles::Role;
 use shared::setup::{NodeSource, row};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
@@ -12,43 +15,80 @@ use tokio_postgres::Client;
 
 /// One that was written down, and what stood in its places; `None` is NULL.
 #[derive(Debug, PartialEq, Eq)]
-struct Statement {
-    sql: String,
+pub struct Statement {
+    pub sql: String,
     values: Vec<Option<String>>,
+}
+
+impl Statement {
+    /// With its values in their places.
+    pub async fn whole(&self, admin: &Client) -> Result<String> {
+        filled(self, &types(admin, &self.sql).await?, &Names::new())
+    }
 }
 
 /// Texts that are one setup's own, and what makes another's.
 type Names = Vec<(String, String)>;
 
 /// The script: one time through it is one setup, of the user whose number is `:n`.
-pub async fn script(ground: &Ground, server: &Server, first: u64) -> Result<String> {
+pub async fn script(ground: &Ground, server: &Server, first: u64) -> Result<Script> {
     let statements = record(ground, server, first).await?;
     let names = names(ground, first + 1).await?;
-    let mut script = String::from("\\set i :i + 1\n\\set n :base + :client_id * :stride + :i\n");
+    let mut text = String::from("\\set i :i + 1\n\\set n :base + :client_id * :stride + :i\n");
     for statement in &statements {
         let types = types(&ground.admin, &statement.sql).await?;
-        writeln!(script, "{};", filled(statement, &types, &names)?)?;
+        writeln!(text, "{};", filled(statement, &types, &names)?)?;
     }
-    Ok(script)
+    Ok(Script { name: "setup-statements.sql", text })
+}
+
+/// What the role's next connections run while `work` is at it, the statements before its `Mark` left out.
+pub async fn while_at_work(
+    (admin, server): (&Client, &Server),
+    role: Role,
+    work: impl AsyncFnOnce(Mark<'_>) -> Result<()>,
+) -> Result<Vec<Statement>> {
+    admin.batch_execute(&format!("ALTER ROLE {} SET log_statement = 'all'", role.name())).await?;
+    let begin = Cell::new(0);
+    let worked = work(Mark { server, begin: &begin }).await;
+    admin.batch_execute(&format!("ALTER ROLE {} RESET log_statement", role.name())).await?;
+    worked?;
+    let log = written(server).await?;
+    let mut statements = statements(&log[begin.get()..])?;
+    statements.retain(|statement| !statement.sql.is_empty());
+    Ok(statements)
+}
+
+/// Where the recording begins.
+pub struct Mark<'a> {
+    server: &'a Server,
+    begin: &'a Cell<usize>,
+}
+
+impl Mark<'_> {
+    pub async fn set(&self) -> Result<()> {
+        self.begin.set(written(self.server).await?.len());
+        Ok(())
+    }
+}
+
+async fn written(server: &Server) -> Result<String> {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    Ok(fs::read_to_string(server.log_path())?)
 }
 
 /// The second setup of a process: the first connects and reads secrets.
 async fn record(ground: &Ground, server: &Server, first: u64) -> Result<Vec<Statement>> {
     ground.users(first..first + 2).await?;
-    ground.admin.batch_execute("ALTER ROLE satchel_api SET log_statement = 'all'").await?;
-    let saga = ground.wiring("setup_lightning")?.saga().await?;
-    set_up(&saga, first, NodeSource::Voltage).await?;
-    let written = || async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        anyhow::Ok(fs::read_to_string(server.log_path())?)
+    let work = async |mark: Mark<'_>| {
+        let saga = ground.wiring("setup_lightning")?.saga().await?;
+        set_up(&saga, first, NodeSource::Voltage).await?;
+        mark.set().await?;
+        set_up(&saga, first + 1, NodeSource::Voltage).await
     };
-    let before = written().await?.len();
-    set_up(&saga, first + 1, NodeSource::Voltage).await?;
-    let log = written().await?;
-    ground.admin.batch_execute("ALTER ROLE satchel_api RESET log_statement").await?;
-    let mut statements = statements(&log[before..])?;
+    let mut statements = while_at_work((&ground.admin, server), Role::Api, work).await?;
     // Once a second, and not once a setup.
-    statements.retain(|statement| !statement.sql.is_empty() && !statement.sql.contains("breaker_count"));
+    statements.retain(|statement| !statement.sql.contains("breaker_count"));
     ensure!(statements.len() > 8, "Postgres wrote down only {statements:?}");
     Ok(statements)
 }
@@ -70,8 +110,7 @@ async fn names(ground: &Ground, n: u64) -> Result<Names> {
 
 /// What the server takes each place for.
 async fn types(admin: &Client, sql: &str) -> Result<Vec<String>> {
-    let parameterless = !sql.contains('$');
-    if parameterless {
+    if !sql.contains('$') {
         return Ok(Vec::new());
     }
     let prepared = admin.prepare(sql).await.with_context(|| format!("cannot be prepared: {sql}"))?;

@@ -1,10 +1,11 @@
 //! The tables and the verdicts, as Markdown.
 
 use super::commits::{One, REASONS, needed};
+use super::plans::Plan;
 use super::rate::Rate;
-use super::resumer::Round;
+use super::resumer::Seen;
 use super::rotation::{REQUESTS_PER_SECOND, Requests};
-use crate::figures::{ms, percentile, range};
+use crate::figures::{ms, percentile, range, spread};
 use crate::machine::{self, ratio};
 use anyhow::Result;
 use shared::setup::NodeSource;
@@ -26,28 +27,27 @@ pub struct RateRow {
 }
 
 pub struct QueueRow {
-    waiting: u64,
-    finished: u64,
     due: u64,
-    pub rounds: Vec<Round>,
+    finished: u64,
+    seen: Seen,
 }
 
 impl QueueRow {
-    pub fn new(waiting: u64, finished: u64, due: u64) -> Self {
-        Self { waiting, finished, due, rounds: Vec::new() }
+    pub fn new(due: u64, finished: u64) -> Self {
+        Self { due, finished, seen: Seen::default() }
     }
 
-    /// The middle of one of the times, in milliseconds.
-    fn middle(&self, of: impl Fn(&Round) -> f64) -> f64 {
-        percentile(&self.rounds.iter().map(of).collect::<Vec<_>>(), 50)
+    pub fn add(&mut self, seen: Seen) {
+        self.seen.count.extend(seen.count);
+        self.seen.next.extend(seen.next);
+        self.seen.take_up.extend(seen.take_up);
+        self.seen.per_second.extend(seen.per_second);
     }
 
-    fn times(&self) -> [f64; 3] {
-        [
-            self.middle(|round| ms(round.look)),
-            self.middle(|round| ms(round.take_up)),
-            self.middle(|round| ms(round.finish)),
-        ]
+    /// The middle of each: counting what is due, seeing when the next is, taking one up, setups a second.
+    fn middles(&self) -> [f64; 4] {
+        let Seen { count, next, take_up, per_second } = &self.seen;
+        [count, next, take_up, per_second].map(|values| percentile(values, 50))
     }
 }
 
@@ -63,7 +63,9 @@ pub struct RotationRow {
 pub struct Report {
     pub ones: Vec<One>,
     pub rates: Vec<RateRow>,
-    pub queues: Vec<QueueRow>,
+    /// Each with few finished and with many.
+    pub queues: Vec<[QueueRow; 2]>,
+    pub plans: Vec<Plan>,
     pub rotation: Option<RotationRow>,
     /// Each phase, the load average before it, and how busy the machine was with others.
     pub phases: Vec<(String, String, f64)>,
@@ -196,33 +198,45 @@ impl Report {
         if self.queues.is_empty() {
             return Ok(());
         }
-        let due = self.queues.first().map_or(0, |row| row.due);
-        writeln!(
-            text,
-            "\n| waiting | finished | look at the queue, ms | take one up, ms | finish {due} that are due, ms |\n|---:|---:|---:|---:|---:|"
-        )?;
-        let mut worst = [0.0_f64; 2];
-        for pair in self.queues.chunks(2) {
-            let [without, with] = pair else { continue };
+        text.push_str("\n| due | finished | count what is due, ms | when is the next, ms | take one up, ms, median (p90) | finished a second by one resumer |\n|---:|---:|---:|---:|---:|---:|\n");
+        let mut worst = [0.0_f64; 4];
+        for pair in &self.queues {
             for row in pair {
-                let [look, take_up, finish] = row.times();
+                let [count, next, _, per_second] = row.middles();
+                let take_up = spread(&row.seen.take_up);
                 writeln!(
                     text,
-                    "| {} | {} | {look:.2} | {take_up:.2} | {finish:.0} |",
-                    row.waiting, row.finished
+                    "| {} | {} | {count:.2} | {next:.2} | {take_up} | {per_second:.0} |",
+                    row.due, row.finished
                 )?;
             }
-            let (base, beside) = (without.times(), with.times());
-            let times = [0, 1, 2].map(|at| beside[at] / base[at]);
-            writeln!(text, "| | ratio | {:.2} | {:.2} | {:.2} |", times[0], times[1], times[2])?;
-            worst = [worst[0].max(times[1]), worst[1].max(times[2])];
+            let [few, many] = pair.each_ref().map(QueueRow::middles);
+            let times = [many[0] / few[0], many[1] / few[1], many[2] / few[2], few[3] / many[3]];
+            let [count, next, take_up, rate] = times;
+            writeln!(text, "| | many to few | {count:.2} | {next:.2} | {take_up:.2} | 1 / {rate:.2} |")?;
+            worst = [0, 1, 2, 3].map(|at| worst[at].max(times[at]));
         }
-        for (what, worst) in [("take one up", worst[0]), ("finish those due", worst[1])] {
+        let names = ["count what is due", "when is the next", "take one up", "bring them to their end"];
+        for (what, worst) in names.into_iter().zip(worst) {
             self.judge(
-                &format!("the resumer, {what}: with finished ones beside, of without"),
+                &format!("the resumer, {what}: time with many finished, of that with few"),
                 format!("<= {MAX_DIFFERENCE}"),
                 format!("{worst:.2}"),
                 worst <= MAX_DIFFERENCE,
+            );
+        }
+        self.plans(text)
+    }
+
+    fn plans(&mut self, text: &mut String) -> Result<()> {
+        text.push_str("\nHow Postgres goes about it, in the last of these:\n");
+        for plan in std::mem::take(&mut self.plans) {
+            writeln!(text, "\n```text\n-- {}\n{}\n```", plan.question, plan.lines.join("\n"))?;
+            self.judge(
+                &format!("the resumer, {}: by the index of what runs", plan.question),
+                "lightning_setups_due_idx".to_owned(),
+                if plan.is_narrow() { "it is" } else { "another way" }.to_owned(),
+                plan.is_narrow(),
             );
         }
         Ok(())

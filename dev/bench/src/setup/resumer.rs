@@ -1,9 +1,10 @@
-//! The resumer beside a long queue: what it costs to take a due setup up, and to finish many, with others waiting and
-//! others long finished.
+//! The resumer beside a long queue, and beside many that are finished: what it costs to see how much is due, to take
+//! one up, and how many a second it brings to their end.
 
 use super::ground::{Ground, ORIGIN};
 use super::rows;
-use crate::throughput::settle;
+use crate::figures::ms;
+use crate::machine::ratio;
 use anyhow::{Context, Result, anyhow, ensure};
 use resume_lightning_setups::{Deps, run};
 use shared::runtime::Invocation;
@@ -11,28 +12,29 @@ use shared::setup::queue;
 use shared::setup::{Saga, WalletAccess};
 use std::time::{Duration, Instant};
 
-/// As the template's `Timeout` has it.
-const TIME: Duration = Duration::from_mins(5);
-const DUE: u64 = 1_000_000_000;
+/// How long the function takes setups up in a round, and what it keeps back of its time for other work.
+const AT_WORK: Duration = Duration::from_secs(3);
+const KEPT_BACK: Duration = Duration::from_secs(20);
 
 /// One database: a resumer, and what stands in its way.
 pub struct Queue {
-    ground: Ground,
+    pub ground: Ground,
     saga: Saga,
     deps: Deps,
-    pub waiting: u64,
+    pub due: u64,
     pub finished: u64,
     next: u64,
 }
 
-/// One round, each a time.
-pub struct Round {
-    /// How long it takes to see how much is due, and when the next will be.
-    pub look: Duration,
-    /// The median over the due.
-    pub take_up: Duration,
-    /// All of the due, by the function itself.
-    pub finish: Duration,
+/// What was seen, in milliseconds.
+#[derive(Default)]
+pub struct Seen {
+    /// How long it takes to count what is due, and to see when the next will be.
+    pub count: Vec<f64>,
+    pub next: Vec<f64>,
+    pub take_up: Vec<f64>,
+    /// Brought to their end by the function itself, a second.
+    pub per_second: Vec<f64>,
 }
 
 impl Queue {
@@ -45,59 +47,47 @@ impl Queue {
         let deps = Deps::wire(&mut config);
         config.finish().await?;
         rows::finished(&ground.admin, finished).await?;
-        Ok(Self { ground, saga, deps, waiting: 0, finished, next: DUE })
+        ground.admin.batch_execute("VACUUM ANALYZE").await?;
+        Ok(Self { ground, saga, deps, due: 0, finished, next: 0 })
     }
 
-    /// More that wait for a day that is not today.
-    pub async fn wait(&mut self, waiting: u64) -> Result<()> {
-        rows::waiting(&self.ground.admin, self.waiting..waiting).await?;
-        self.waiting = waiting;
-        settle(&self.ground.admin).await
+    /// So many are due from now on, and nothing is left of earlier rounds.
+    pub async fn fill(&mut self, due: u64) -> Result<()> {
+        rows::forget_what_ran(&self.ground.admin).await?;
+        let there: i64 = self.ground.admin.query_typed_one(rows::COUNT_DUE, &[]).await?.get(0);
+        let missing = due - there.unsigned_abs();
+        self.ground.users(self.next..self.next + missing).await?;
+        rows::due(&self.ground.admin, self.next..self.next + missing).await?;
+        (self.due, self.next) = (due, self.next + missing);
+        rows::settle(&self.ground.admin).await
     }
 
-    pub async fn round(&mut self, due: u64) -> Result<Round> {
-        let (look, take_up) = self.take_up(due).await?;
-        Ok(Round { look, take_up, finish: self.finish(due).await? })
-    }
-
-    async fn take_up(&mut self, due: u64) -> Result<(Duration, Duration)> {
-        let first = self.due(due).await?;
+    pub async fn look(&self, seen: &mut Seen) -> Result<()> {
+        let connection = self.saga.db.connection().await?;
         let begin = Instant::now();
-        {
-            let connection = self.saga.db.connection().await?;
-            let seen = queue::read(connection.client(), self.saga.clock.now()).await?;
-            queue::next_due(connection.client()).await?;
-            ensure!(seen.due == due, "{} are due, and not {due}", seen.due);
-        }
-        let look = begin.elapsed();
-        let mut times = Vec::new();
-        for _ in 0..due {
-            let begin = Instant::now();
-            self.saga.take_up(None, ORIGIN).await?.context("nothing is due any more")?;
-            times.push(begin.elapsed());
-        }
-        rows::forget(&self.ground.admin, first..first + due).await?;
-        times.sort_unstable();
-        Ok((look, times[times.len() / 2]))
+        let found = queue::read(connection.client(), self.saga.clock.now()).await?;
+        seen.count.push(ms(begin.elapsed()));
+        ensure!(found.due == self.due, "{} are due, and not {}", found.due, self.due);
+        let begin = Instant::now();
+        queue::next_due(connection.client()).await?;
+        seen.next.push(ms(begin.elapsed()));
+        Ok(())
     }
 
-    async fn finish(&mut self, due: u64) -> Result<Duration> {
-        let first = self.due(due).await?;
+    pub async fn take_up(&self, seen: &mut Seen) -> Result<()> {
         let begin = Instant::now();
-        let invocation = Invocation { id: "bench".to_owned(), ends_at: begin + TIME };
+        self.saga.take_up(None, ORIGIN).await?.context("nothing is due any more")?;
+        seen.take_up.push(ms(begin.elapsed()));
+        Ok(())
+    }
+
+    pub async fn work(&self, seen: &mut Seen) -> Result<()> {
+        let begin = Instant::now();
+        let invocation = Invocation { id: "bench".to_owned(), ends_at: begin + AT_WORK + KEPT_BACK };
         let report = run(&self.deps, &invocation).await.map_err(|error| anyhow!("{error}"))?;
-        let took = begin.elapsed();
-        ensure!(u64::try_from(report.finished)? == due, "not all were finished: {report:?}");
-        rows::forget(&self.ground.admin, first..first + due).await?;
-        Ok(took)
-    }
-
-    async fn due(&mut self, due: u64) -> Result<u64> {
-        let first = self.next;
-        self.next += due;
-        self.ground.users(first..first + due).await?;
-        rows::due(&self.ground.admin, first..first + due).await?;
-        settle(&self.ground.admin).await?;
-        Ok(first)
+        ensure!(report.finished > 0 && report.failed == 0, "not as it should be: {report:?}");
+        let finished = ratio(u64::try_from(report.finished)?, 1);
+        seen.per_second.push(finished / begin.elapsed().as_secs_f64());
+        Ok(())
     }
 }

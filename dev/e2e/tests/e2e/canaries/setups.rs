@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use data_encoding::{BASE64, HEXLOWER};
 use e2e::{Answer, Owner, Result, Stack, Tokens};
 use sandbox::{Chaos, Misbehaviour, Route, Service, When};
+use serde_json::json;
 
 use super::canary::Canaries;
 use super::corpus::Corpus;
@@ -77,20 +79,28 @@ impl Scene {
         Ok(())
     }
 
+    /// One more run, asked for if it must be; whether it is done by now.
+    async fn try_again(&mut self, user: &User) -> Result<bool> {
+        self.harvest.gather(&self.stack, &user.name, &mut self.canaries).await?;
+        let answer = user.owner.setup_status(&user.tokens).send().await?;
+        let status = self.heard("how a setup stands", answer).json()?["status"].clone();
+        if status == "failed" {
+            self.stack.an_hour_passes().await?;
+            let answer = user.owner.retry_setup(&user.tokens).send().await?;
+            self.heard("a retry", answer);
+        }
+        if status != "fully_configured" {
+            self.resume().await?;
+        }
+        Ok(status == "fully_configured")
+    }
+
     /// Whatever it takes.
     async fn finish(&mut self, user: &User) -> Result<()> {
         for _ in 0..RUNS {
-            self.harvest.gather(&self.stack, &user.name, &mut self.canaries).await?;
-            let answer = user.owner.setup_status(&user.tokens).send().await?;
-            let status = self.heard("how a setup stands", answer).json()?["status"].clone();
-            if status == "fully_configured" {
+            if self.try_again(user).await? {
                 return Ok(());
             }
-            if status == "failed" {
-                let answer = user.owner.retry_setup(&user.tokens).send().await?;
-                self.heard("a retry", answer);
-            }
-            self.resume().await?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         anyhow::bail!("not finished: {}", self.stack.story(&user.name).await?)
@@ -125,9 +135,20 @@ impl Scene {
         self.canaries.text("the owner's macaroon", macaroon);
         self.canaries.bytes("signature of the owner's macaroon", &wallets::signature(macaroon)?);
         user.owner.register_within_reach(&self.stack, &user.tokens).await?;
+        // BTCPay repeats what it was sent; then it does so in forms of its own, with what it knows besides.
+        let forms = [macaroon.to_uppercase(), BASE64.encode(&HEXLOWER.decode(macaroon.as_bytes())?)];
+        let key = super::provider_key(&self.stack, "btcpay")?;
+        let said = format!("no use: {}; {} of {}", forms[0], forms[1], HEXLOWER.encode(key.as_bytes()));
+        let body = json!({ "code": "unusable", "message": said }).to_string();
         let connecting = Route::service(Service::Btcpay).method("PUT");
-        self.stack.sandbox.faults().add(connecting, When::Times(1), Misbehaviour::Quote { status: 422 })?;
-        ensure!(self.ask(&user, "registered").await?.json()?["status"] == "failed", "it was not refused");
+        let faults = self.stack.sandbox.faults();
+        faults.add(connecting.clone(), When::Always, Misbehaviour::Quote { status: 422 })?;
+        let answer = self.ask(&user, "registered").await?;
+        ensure!(answer.json()?["status"] != "fully_configured", "it was not refused: {answer}");
+        faults.clear();
+        faults.add(connecting, When::Always, Misbehaviour::FailBefore { status: 422, body })?;
+        ensure!(!self.try_again(&user).await?, "it was not refused again");
+        faults.clear();
         self.finish(&user).await
     }
 
@@ -191,13 +212,13 @@ impl Scene {
         let (btcpay, voltage) = (key("btcpay")?, key("voltage")?);
         self.stack.sandbox.btcpay().revoke_key(&btcpay);
         let user = self.user().await?;
-        ensure!(self.ask(&user, "voltage").await?.json()?["status"] == "failed", "BTCPay took no key");
+        ensure!(self.ask(&user, "voltage").await?.json()?["status"] != "fully_configured", "BTCPay took no key");
         self.stack.sandbox.btcpay().add_key(&btcpay, &["unrestricted"])?;
         self.finish(&user).await?;
 
         self.stack.sandbox.voltage().revoke_key(&voltage);
         let user = self.user().await?;
-        ensure!(self.ask(&user, "voltage").await?.json()?["status"] == "failed", "Voltage took no key");
+        ensure!(self.ask(&user, "voltage").await?.json()?["status"] != "fully_configured", "Voltage took no key");
         self.stack.sandbox.voltage().accept_key(&voltage);
         self.finish(&user).await
     }
