@@ -13,6 +13,7 @@ use shared::db::roles::Role;
 use shared::db::{Credentials, Database};
 use shared::fresh::{self, DatabaseAddress};
 use shared::random::Random;
+use shared::setup::{MarkerDocument, MarkerKey};
 use shared::signing_key::{PrivateKeys, SigningDocument};
 
 use super::Algorithm;
@@ -111,7 +112,8 @@ pub async fn run(args: Args) -> Result<String> {
         writeln!(said, "made    {}", store.location(secret))?;
     }
     said.push_str(
-        "\nKeep a copy of the secrets `sealing` and `audit` somewhere else: nothing can stand in for them.\nNext: ",
+        "\nKeep a copy of the secrets `sealing`, `audit` and `marker` somewhere else: nothing can stand in for them.\n\
+         Next: ",
     );
     said.push_str(if args.target.put {
         "satchel database init"
@@ -151,6 +153,7 @@ fn documents(args: &Args) -> Result<Vec<(String, String)>> {
     let sealing = fresh::sealing(Clock::system().now(), &random);
     documents.push(("sealing".to_owned(), checked::<SealingKeys, KeyRing>(&sealing)?));
     documents.push(("audit".to_owned(), checked::<AuditDocument, AuditKey>(&fresh::audit(&random))?));
+    documents.push(("marker".to_owned(), checked::<MarkerDocument, MarkerKey>(&fresh::marker(&random))?));
     for (secret, document) in &documents {
         if document.len() > LONGEST_DOCUMENT {
             bail!(

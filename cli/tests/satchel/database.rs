@@ -4,6 +4,7 @@ use serde_json::Value;
 use shared::audit::{AuditDocument, AuditKey};
 use shared::crypto::Secret;
 use shared::db::roles::Role;
+use shared::setup::Markers;
 use testing::postgres::{Server, StartOptions};
 use testing::{Result, TestDb, World, deployment};
 
@@ -81,6 +82,7 @@ async fn a_world_wired_with_the_files_signs_in() -> Result<()> {
         .await?
         .get()
         .await?;
+    world.wire("sweep_orphans", Markers::wire).await?.get().await?;
     drop(world);
     stop(server).await
 }

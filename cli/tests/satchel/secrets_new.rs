@@ -9,8 +9,17 @@ use testing::Result;
 
 use crate::tool::{Tool, document, secret_values};
 
-pub const NAMES: [&str; 7] =
-    ["database/owner", "database/auth", "database/api", "database/jobs", "signing", "sealing", "audit"];
+pub const NAMES: [&str; 9] = [
+    "database/owner",
+    "database/auth",
+    "database/api",
+    "database/webhooks",
+    "database/jobs",
+    "signing",
+    "sealing",
+    "audit",
+    "marker",
+];
 const NEW: [&str; 4] = ["secrets", "new", "--database-host", "db.example.com"];
 
 fn mode(path: &Path) -> Result<u32> {
@@ -45,8 +54,8 @@ async fn every_secret_is_a_file_for_its_owner_alone() -> Result<()> {
         }
     }
     assert_eq!(fs::read_dir(&out)?.count(), NAMES.len());
-    // Four passwords, two keys and the lines of a private key: no value twice.
-    assert!(values.len() > 6 + 20, "{}", values.len());
+    // Five passwords, three keys and the lines of a private key: no value twice.
+    assert!(values.len() > 8 + 20, "{}", values.len());
     Ok(())
 }
 

@@ -105,7 +105,8 @@ impl Stack {
 
     /// What the log has to say of a setup, for the message of a test that fails.
     pub async fn story(&self, username: &str) -> Result<String> {
-        let log = "SELECT concat_ws(' ', l.step, event, attempt, error_code, detail) FROM lightning_setup_log l
+        let log =
+            "SELECT concat_ws(' ', l.step, event, attempt, error_code, detail) FROM lightning_setup_log l
                    JOIN lightning_setups s ON s.id = setup_id WHERE username = $1 ORDER BY l.id";
         let rows = self.admin().await?.query_typed(log, &[(&username, Type::TEXT)]).await?;
         let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

@@ -100,7 +100,9 @@ impl Stack {
         // The port is free as soon as whoever listened has noticed that it is over.
         let gateway = loop {
             match start_gateway(port, &environment, max_processes, &log).await {
-                Err(_) if started.elapsed() < FREE_WITHIN => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(_) if started.elapsed() < FREE_WITHIN => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
                 gateway => break gateway?,
             }
         };

@@ -19,6 +19,7 @@ const LATE: Duration = Duration::from_millis(120);
 const RETRIES: u32 = 5;
 
 /// One call of a setup: the `nth` (from 0) of this method below this path.
+#[derive(Clone, Copy)]
 pub struct Call {
     pub step: &'static str,
     pub service: Service,

@@ -14,7 +14,7 @@ use crate::check;
 use crate::faults::{CALLS, Call};
 use crate::scene::{ORIGIN, Scene, SceneOptions, User, beside, full, joined};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 /// Long enough for another to come to its end meanwhile, and only to be overtaken.
 const HELD_UP: u64 = 1_200;
 const A_MOMENT: u64 = 40;
@@ -23,7 +23,7 @@ const CREATE_STORE: (&str, &str) = ("POST", "/btcpay/api/v1/stores");
 type Ran = std::result::Result<Setup, SetupError>;
 
 async fn run(saga: &Saga, claimed: Claimed) -> Ran {
-    saga.run(claimed, Instant::now() + LONG, ORIGIN).await
+    Box::pin(saga.run(claimed, Instant::now() + LONG, ORIGIN)).await
 }
 
 /// The lease, for somebody else, while its holder still believes in it; `None` when that was quicker.

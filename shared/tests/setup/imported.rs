@@ -91,7 +91,7 @@ struct Found {
 }
 
 async fn a_random_row(scene: &Scene, number: u64, chance: u64, found: &mut Found) -> Result<User> {
-    let source = if chance % 5 == 0 { NodeSource::Registered } else { NodeSource::Voltage };
+    let source = if chance.is_multiple_of(5) { NodeSource::Registered } else { NodeSource::Voltage };
     let mut user = scene.user_with(&format!("user-{number}"), source).await?;
     if source == NodeSource::Registered {
         scene.register_node(&user).await?;

@@ -15,7 +15,7 @@ use crate::scene::{ORIGIN, Scene, SceneOptions, User, beside, full, joined};
 
 /// A retry is one run more.
 const RETRIES: u32 = 5;
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// What a future comes to, if it comes to it within so many polls; it is dropped where it waits for the last time.
 pub struct Polled<F> {

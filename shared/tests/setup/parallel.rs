@@ -24,7 +24,7 @@ const PROCESSES: u64 = 3;
 const POOL: usize = 2;
 /// So many rounds of requests until each setup is finished, though half of them fail at the store.
 const ROUNDS: u32 = 20;
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 struct Processes {
     scene: Scene,

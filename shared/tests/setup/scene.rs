@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 pub const ORIGIN: Origin<'static> = Origin { ip: None, request_id: "a-run-under-test" };
 /// Longer than any setup here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// After this every lease, backoff and ambiguity is over.
 const LATER: time::Duration = time::Duration::minutes(15);
 

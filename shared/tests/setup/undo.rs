@@ -308,7 +308,7 @@ async fn a_run_that_an_undo_overtook_writes_nothing_and_what_it_makes_is_reporte
         scene.world.advance(LATER);
         undone(&scene, &user).await
     };
-    let run = scene.api.run(claimed, Instant::now() + Duration::from_secs(60), ORIGIN);
+    let run = scene.api.run(claimed, Instant::now() + Duration::from_mins(1), ORIGIN);
     let (run, undone) = tokio::join!(run, overtaken);
     undone.map_err(|error| anyhow::anyhow!("{error:?}"))?;
     assert!(matches!(run, Err(SetupError::LeaseLost)), "{run:?}");

@@ -26,7 +26,9 @@ async fn restarted_nodes_are_opened_and_one_that_refuses_keeps_no_other_closed()
     }
     assert_eq!(unlock(&scene.jobs, ORIGIN).await?, 0, "all of them are open");
 
-    nodes.iter().for_each(|(node, _)| node.restart());
+    for (node, _) in &nodes {
+        node.restart();
+    }
     // Bob's cannot be reached.
     nodes[1].0.set_blackholed(true);
 

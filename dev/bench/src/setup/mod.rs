@@ -50,6 +50,9 @@ enum Part {
     Rotation,
 }
 
+/// Users are there for so many setups a second.
+const MOST_PER_SECOND: u64 = 4_000;
+
 /// How often, how many, and how long.
 struct Counts {
     setups: u64,
@@ -69,11 +72,11 @@ impl Counts {
     const FULL: Self = Self {
         setups: 500,
         clients: &[8, 16, 32],
-        rate: Duration::from_secs(10),
+        rate: Duration::from_secs(8),
         rate_rounds: 3,
         due: &[1_000, 10_000, 100_000],
         finished: [10_000, 1_000_000],
-        looks: 20,
+        looks: 40,
         takes: 200,
         queue_rounds: 3,
         sealed: 100_000,
@@ -134,12 +137,11 @@ async fn rates(
     let written = report.ones.first().map_or((0, 0), |one| (one.rows, one.log_bytes));
     let plain = peer::plain(ground, commits::needed(NodeSource::Voltage), written).await?;
     let same = recording::script(ground, server, 900_000).await?;
-    // Numbers of clients far enough apart for whoever is quickest.
-    let stride = counts.rate.as_secs() * 500 + 50;
     let mut first = 1_000_000;
     for clients in counts.clients {
         phase(&format!("{clients} setups at once"), report).await?;
         let mut row = RateRow { clients: *clients, ..RateRow::default() };
+        let stride = counts.rate.as_secs() * MOST_PER_SECOND / clients + 50;
         let numbers = |first: &mut u64| {
             let from = *first;
             *first += clients * stride;

@@ -108,13 +108,11 @@ async fn work(
     let (before, mut running) = (machine::thread_cpu_ns(thread)?, JoinSet::new());
     for (saga, first) in sagas {
         running.spawn_local(async move {
-            let mut done = 0;
-            for n in first + 1..first + stride {
+            for (done, n) in (0..).zip(first + 1..first + stride) {
                 set_up(&saga, n, NodeSource::Voltage).await?;
                 if begin.elapsed() > time {
                     return Ok(done);
                 }
-                done += 1;
             }
             Err(anyhow!("a client ran out of users before its time was up"))
         });

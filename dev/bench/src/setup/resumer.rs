@@ -84,7 +84,7 @@ impl Queue {
     pub async fn work(&self, seen: &mut Seen) -> Result<()> {
         let begin = Instant::now();
         let invocation = Invocation { id: "bench".to_owned(), ends_at: begin + AT_WORK + KEPT_BACK };
-        let report = run(&self.deps, &invocation).await.map_err(|error| anyhow!("{error}"))?;
+        let report = Box::pin(run(&self.deps, &invocation)).await.map_err(|error| anyhow!("{error}"))?;
         ensure!(report.finished > 0 && report.failed == 0, "not as it should be: {report:?}");
         let finished = ratio(u64::try_from(report.finished)?, 1);
         seen.per_second.push(finished / begin.elapsed().as_secs_f64());

@@ -196,7 +196,8 @@ async fn when_we_fail(stack: &Stack, seen: &mut Seen) -> Result<()> {
 
 async fn with_a_setup(stack: &Stack, seen: &mut Seen) -> Result<()> {
     let (owner, other) = (Owner::new(stack)?, Owner::new(stack)?);
-    let (tokens, elsewhere, others) = (owner.sign_in().await?, owner.sign_in().await?, other.sign_in().await?);
+    let (tokens, elsewhere, others) =
+        (owner.sign_in().await?, owner.sign_in().await?, other.sign_in().await?);
     seen.note(&owner.invoice(&tokens, 1_000).send().await?, "NO_STORE")?;
     seen.note(&owner.retry_setup(&tokens).send().await?, "NOT_FOUND")?;
     seen.note(&owner.set_up(&tokens, "satoshi", "registered").send().await?, "NODE_NOT_REGISTERED")?;

@@ -53,15 +53,14 @@ fn list(call: &mut Call<'_>) -> Answer {
     let (user, key) = (call.user()?.id.clone(), call.key()?);
     if key.permissions.iter().any(|own| own.grants(VIEW_STORE, None)) {
         let state = &mut *call.state;
-        let list = match state.lists.get(&user) {
-            Some(list) => list.clone(),
-            None => {
-                let mut own: Vec<_> = state.all_stores().filter(|store| store.owner == user).collect();
-                if state.settings.newest_first {
-                    own.reverse();
-                }
-                join(own)
+        let list = if let Some(list) = state.lists.get(&user) {
+            list.clone()
+        } else {
+            let mut own: Vec<_> = state.all_stores().filter(|store| store.owner == user).collect();
+            if state.settings.newest_first {
+                own.reverse();
             }
+            join(own)
         };
         state.lists.insert(user, list.clone());
         return Ok(Reply::prepared(StatusCode::OK, list));

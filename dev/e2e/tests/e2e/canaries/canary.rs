@@ -3,8 +3,6 @@
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use e2e::owner::unique;
 
-/// How words are strung together: in a sentence, in JSON, in JSON within JSON, in Rust's own notation, in a URL.
-const BETWEEN_WORDS: [&str; 8] = [" ", ",", ", ", "\",\"", "\\\",\\\"", "\", \"", "%20", "+"];
 /// So many words of a seed in a row are no chance.
 const WORDS: usize = 6;
 
@@ -15,6 +13,8 @@ const MACAROON: &[u8] = b"\x02\x01\x03lnd\x02";
 pub struct Canary {
     pub name: String,
     forms: Vec<String>,
+    /// Words in a row, whatever stands between them.
+    rows: Vec<String>,
 }
 
 #[derive(Default)]
@@ -38,12 +38,12 @@ impl Canaries {
 
     /// A secret that is words in a row; a part of them is one as well.
     pub fn words(&mut self, name: &str, words: &[String]) {
-        let mut forms = Vec::new();
-        for some in words.chunks_exact(WORDS) {
-            forms.extend(BETWEEN_WORDS.map(|between| some.join(between)));
-            forms.extend(BETWEEN_WORDS[..4].iter().flat_map(|between| encoded(some.join(between).as_bytes())));
-        }
-        self.add(name, forms);
+        let rows: Vec<String> = words.chunks_exact(WORDS).map(|some| some.join(" ")).collect();
+        let between = [" ", ",", "\",\"", "\", \""];
+        let strung =
+            |some: &[String]| between.map(|between| some.join(between)).map(|row| encoded(row.as_bytes()));
+        let forms = words.chunks_exact(WORDS).flat_map(strung).flatten().collect();
+        self.0.push(Canary { name: name.to_owned(), forms, rows });
     }
 
     /// Any macaroon at all, also those nobody outside the process ever had.
@@ -51,7 +51,7 @@ impl Canaries {
         let mut forms = encoded(MACAROON);
         forms.extend(encoded(HEXLOWER.encode(MACAROON).as_bytes()));
         forms.retain(|form| form.len() >= 8);
-        self.0.push(Canary { name: "a macaroon".to_owned(), forms });
+        self.0.push(Canary { name: "a macaroon".to_owned(), forms, rows: Vec::new() });
     }
 
     /// A secret that is bytes, and travels as hex or base64.
@@ -65,7 +65,7 @@ impl Canaries {
 
     fn add(&mut self, name: &str, forms: Vec<String>) {
         assert!(forms.iter().all(|form| form.len() >= 16), "{name} is too short to be told from chance");
-        self.0.push(Canary { name: name.to_owned(), forms });
+        self.0.push(Canary { name: name.to_owned(), forms, rows: Vec::new() });
     }
 
     pub fn len(&self) -> usize {
@@ -74,8 +74,19 @@ impl Canaries {
 
     /// The canaries in a text.
     pub fn in_text<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Canary> {
-        self.0.iter().filter(move |canary| canary.forms.iter().any(|form| text.contains(form)))
+        let words = words_of(text);
+        self.0.iter().filter(move |canary| {
+            canary.forms.iter().any(|form| text.contains(form))
+                || canary.rows.iter().any(|row| words.contains(row))
+        })
     }
+}
+
+/// Nothing but the words of a text, in whatever notation they stand there.
+fn words_of(text: &str) -> String {
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_ascii_lowercase()).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 fn url_escaped(secret: &str) -> String {
@@ -131,7 +142,17 @@ fn words_an_escaped_password_and_any_macaroon_are_found() {
     canaries.text("password", "pass/word+of=wallets");
     canaries.macaroons();
     let found = |text: &str| canaries.in_text(text).map(|canary| canary.name.clone()).collect::<Vec<_>>();
-    for leak in [format!("{words:?}"), words.join(" "), BASE64.encode(format!("[\"{}\"]", words.join("\",\"")).as_bytes())] {
+    let json = serde_json::json!({ "words": words }).to_string();
+    for leak in [
+        words.join(" "),
+        words.join("%20"),
+        words.join("+"),
+        format!("{words:?}"),
+        serde_json::json!(json).to_string(),
+        serde_json::json!(format!("{words:?}")).to_string(),
+        BASE64.encode(json.as_bytes()),
+        HEXLOWER.encode(words[3..].join(",").as_bytes()),
+    ] {
         assert_eq!(found(&leak), ["seed"], "{leak}");
     }
     assert!(found(&words[..5].join(" ")).is_empty(), "a few words are no seed");

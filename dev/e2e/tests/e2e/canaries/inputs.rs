@@ -119,7 +119,9 @@ pub fn around(stack: &Stack, owner: &Owner, tokens: &Tokens, canaries: &mut Cana
         owner.register(tokens).header("idempotency-key", &format!("{secret} x")),
     ));
     let secret = canaries.plant("a webhook");
-    for (store, signature) in [(secret.as_str(), "sha256=00"), ("9CiNzKoANXxmk5ayZngSXrHTiVvvgCrwrpFQd4m2K776", &secret)] {
+    for (store, signature) in
+        [(secret.as_str(), "sha256=00"), ("9CiNzKoANXxmk5ayZngSXrHTiVvvgCrwrpFQd4m2K776", &secret)]
+    {
         let request = client.post(&format!("/v1/webhooks/btcpay/{store}"), &json!({ &secret: secret }));
         requests.push(("webhook".to_owned(), request.header("btcpay-sig", signature)));
     }

@@ -169,7 +169,13 @@ impl Scene {
         let user = self.user().await?;
         CALLS[UNLOCKED_AT].strike_always(&self.stack, Misbehaviour::CloseBefore)?;
         self.ask(&user, "voltage").await?;
-        let node = self.stack.sandbox.voltage().nodes().pop().and_then(|node| self.stack.sandbox.nodes().get(&node.lnd));
+        let node = self
+            .stack
+            .sandbox
+            .voltage()
+            .nodes()
+            .pop()
+            .and_then(|node| self.stack.sandbox.nodes().get(&node.lnd));
         node.ok_or_else(|| anyhow::anyhow!("no node"))?.restart();
         self.stack.sandbox.faults().clear();
         let unlocking = Route::service(Service::Lnd).method("POST");
@@ -212,13 +218,19 @@ impl Scene {
         let (btcpay, voltage) = (key("btcpay")?, key("voltage")?);
         self.stack.sandbox.btcpay().revoke_key(&btcpay);
         let user = self.user().await?;
-        ensure!(self.ask(&user, "voltage").await?.json()?["status"] != "fully_configured", "BTCPay took no key");
+        ensure!(
+            self.ask(&user, "voltage").await?.json()?["status"] != "fully_configured",
+            "BTCPay took no key"
+        );
         self.stack.sandbox.btcpay().add_key(&btcpay, &["unrestricted"])?;
         self.finish(&user).await?;
 
         self.stack.sandbox.voltage().revoke_key(&voltage);
         let user = self.user().await?;
-        ensure!(self.ask(&user, "voltage").await?.json()?["status"] != "fully_configured", "Voltage took no key");
+        ensure!(
+            self.ask(&user, "voltage").await?.json()?["status"] != "fully_configured",
+            "Voltage took no key"
+        );
         self.stack.sandbox.voltage().accept_key(&voltage);
         self.finish(&user).await
     }
@@ -227,7 +239,10 @@ impl Scene {
     async fn without_tables(&mut self) -> Result<()> {
         let admin = self.stack.admin().await?;
         for (away, back) in [
-            ("ALTER TABLE lightning_setup_secrets RENAME TO mislaid", "ALTER TABLE mislaid RENAME TO lightning_setup_secrets"),
+            (
+                "ALTER TABLE lightning_setup_secrets RENAME TO mislaid",
+                "ALTER TABLE mislaid RENAME TO lightning_setup_secrets",
+            ),
             (
                 "ALTER TABLE lightning_setup_secrets ADD CONSTRAINT none CHECK (setup_id IS NULL) NOT VALID",
                 "ALTER TABLE lightning_setup_secrets DROP CONSTRAINT none",
@@ -265,7 +280,13 @@ impl Scene {
             count("column")
         );
         assert!(canaries.len() > 5 * users, "{} canaries of {users} setups", canaries.len());
-        for place in ["log of setup_lightning", "log of resume_lightning_setups", "column lightning_setup_log.detail"] {
+        assert!(stack.log.lines().iter().any(|(_, line)| line.contains("CloudWatchMetrics")), "no metrics");
+        for place in [
+            "log of setup_lightning",
+            "log of resume_lightning_setups",
+            "column lightning_setup_log.detail",
+            "column audit_logs.details",
+        ] {
             assert!(count(place) > users, "{} texts of {place}", count(place));
         }
         for sealed in ["seed_sealed", "password_sealed", "root_key_sealed"] {

@@ -73,7 +73,8 @@ fn store_of(stack: &Stack, setup: &Setup) -> Option<sandbox::btcpay::Store> {
 /// The sealed columns that hold something, opened.
 async fn sealed(stack: &Stack, setup: &Setup) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let sealing = stack.sandbox.secrets().get("satchel/sealing").context("no sealing keys")?;
-    let ring = KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)?;
+    let ring =
+        KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)?;
     let all = "SELECT password_sealed, root_key_sealed, seed_sealed, macaroon_sealed, webhook_secret_sealed
                FROM lightning_setup_secrets WHERE setup_id = $1";
     let rows = stack.admin().await?.query_typed(all, &[(&setup.id, Type::UUID)]).await?;
@@ -97,7 +98,8 @@ pub async fn are_the_wallets(stack: &Stack, setup: &Setup, node: &Node) -> Resul
     };
     let lnd = Client::new(node.base_url.clone());
     let macaroon = mint(of("root_key_sealed")?.try_into()?, 0, ADMIN_OPS, [7; 16]);
-    let info = lnd.get("/v1/getinfo").header("grpc-metadata-macaroon", macaroon.to_hex().as_str()).ok().await?;
+    let info =
+        lnd.get("/v1/getinfo").header("grpc-metadata-macaroon", macaroon.to_hex().as_str()).ok().await?;
     ensure!(info["identity_pubkey"] == node.pubkey.as_str(), "{info}");
     node.restart();
     let password = json!({ "wallet_password": BASE64.encode(of("password_sealed")?) });

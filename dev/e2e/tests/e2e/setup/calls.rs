@@ -9,6 +9,7 @@ use sandbox::{Misbehaviour, Route, Service, When};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One call of a setup: the `nth` (from 0) of this method below this path.
+#[derive(Clone, Copy)]
 pub struct Call {
     pub step: &'static str,
     service: Service,

@@ -46,7 +46,10 @@ pub fn told(setup: &Setup, status: &Value) -> Result<()> {
     ensure!(status == expected, "told is {status}");
     let names: Vec<&str> =
         steps.as_array().into_iter().flatten().filter_map(|step| step["name"].as_str()).collect();
-    ensure!(names == Step::all_for(setup.source).map(Step::name).collect::<Vec<_>>(), "the steps are {steps}");
+    ensure!(
+        names == Step::all_for(setup.source).map(Step::name).collect::<Vec<_>>(),
+        "the steps are {steps}"
+    );
     let done = |step: &Value| step["state"] == "done" && step["lastErrorCode"].is_null();
     ensure!(steps.as_array().into_iter().flatten().all(done), "the steps are {steps}");
     Ok(())
@@ -74,7 +77,8 @@ async fn configurations(stack: &Stack, setup: &Setup) -> Result<(BtcpayConfig, N
     ensure!(row.get::<_, bool>("agrees"), "the address says something else than its setup");
     ensure!(!row.get::<_, bool>("odd"), "the secrets that are kept are not those that should be");
     let sealing = stack.sandbox.secrets().get("satchel/sealing").context("no sealing keys")?;
-    let ring = KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)?;
+    let ring =
+        KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)?;
     let btcpay = ring.open(btcpay_config_field(&setup.user_id), row.get("btcpay_config_sealed"))?;
     let node = ring.open(node_config_field(&setup.user_id), row.get("node_config_sealed"))?;
     Ok((serde_json::from_slice(btcpay.expose())?, serde_json::from_slice(node.expose())?))
@@ -137,7 +141,8 @@ async fn audited(stack: &Stack, setup: &Setup) -> Result<()> {
 async fn pays(owner: &Owner, tokens: &Tokens, made: &Made) -> Result<()> {
     let answer = owner.invoice(tokens, 21_000).send().await?;
     ensure!(answer.status == 201, "no invoice: {answer}");
-    let bolt11 = Bolt11::parse(text(&answer.json()?, "/bolt11")?).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let bolt11 =
+        Bolt11::parse(text(&answer.json()?, "/bolt11")?).map_err(|error| anyhow::anyhow!("{error}"))?;
     ensure!((bolt11.network, bolt11.amount_msat) == (Network::Regtest, Some(21_000)), "{bolt11:?}");
     let node = made.machine.as_ref().map_or(&owner.node.pubkey, |(_, lnd)| &lnd.pubkey);
     ensure!(bolt11.payee.to_string() == *node, "an invoice of {}", bolt11.payee);
@@ -153,16 +158,21 @@ pub async fn nothing_left_over(stack: &Stack, setups: usize, machines: usize) ->
     ensure!(resumed["resumed"] == 0 && deleted == [0, 0], "it was left over: {resumed}");
     let swept: Value = serde_json::from_slice(&stack.gateway.run_schedule("sweep_orphans").await?)?;
     ensure!(swept["orphans"] == json!([]), "{swept}");
-    for (service, kind, expected) in
-        [(Service::Btcpay, "store", setups), (Service::Voltage, "node", machines), (Service::Btcpay, "webhook", setups)]
-    {
+    for (service, kind, expected) in [
+        (Service::Btcpay, "store", setups),
+        (Service::Voltage, "node", machines),
+        (Service::Btcpay, "webhook", setups),
+    ] {
         let objects = stack.sandbox.objects();
         let of_kind = objects.iter().find(|objects| objects.service == service && objects.kind == kind);
         let counted = of_kind.map_or((0, 0), |objects| (objects.created, objects.deleted));
         ensure!(counted == (u64::try_from(expected)?, 0), "{kind}s made and deleted: {counted:?}");
     }
     for (what, sql) in [
-        ("settled", "SELECT count(*) FROM lightning_setups WHERE state = 'finished' AND settled_at IS NOT NULL"),
+        (
+            "settled",
+            "SELECT count(*) FROM lightning_setups WHERE state = 'finished' AND settled_at IS NOT NULL",
+        ),
         ("setups of any kind", "SELECT count(*) FROM lightning_setups"),
         ("addresses", "SELECT count(*) FROM lightning_addresses"),
         ("activations", "SELECT count(*) FROM audit_logs WHERE action = 'setup.activated'"),
@@ -171,7 +181,8 @@ pub async fn nothing_left_over(stack: &Stack, setups: usize, machines: usize) ->
         ensure!(found == i64::try_from(setups)?, "{found} {what}, expected {setups}");
     }
     let document = stack.sandbox.secrets().get("satchel/audit").context("no audit key")?;
-    let key = AuditKey::try_from(serde_json::from_str::<AuditDocument>(&document)?).map_err(anyhow::Error::msg)?;
+    let key =
+        AuditKey::try_from(serde_json::from_str::<AuditDocument>(&document)?).map_err(anyhow::Error::msg)?;
     let verified = audit::verify(&stack.admin().await?, &key).await?;
     verified.map_err(|broken| anyhow::anyhow!("the audit log is not what was written: {broken}"))?;
     Ok(())

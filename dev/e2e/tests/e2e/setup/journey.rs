@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use e2e::client::text;
 use e2e::{Answer, Owner, Result, Stack, StackOptions, Tokens, form};
 use sandbox::Service;
@@ -116,7 +116,7 @@ async fn is_paid(stack: &Stack, owner: &Owner, tokens: &Tokens) -> Result<()> {
     let store = stack.setup("satoshi").await?.btcpay_store_id.unwrap_or_default();
     let btcpay = stack.sandbox.btcpay();
     let of_order = || btcpay.invoices(&store).into_iter().find(|invoice| invoice.order_id == id);
-    let invoice = of_order().expect("BTCPay knows it by our id");
+    let invoice = of_order().context("BTCPay does not know it by our id")?;
     assert_eq!(invoice.bolt11.as_deref(), Some(text(&answer.json()?, "/bolt11")?));
     btcpay.pay_invoice(&store, &invoice.id)?;
     assert_eq!(of_order().map(|invoice| (invoice.status, invoice.paid_msat)), Some(("Settled", 250_000)));
@@ -136,7 +136,11 @@ async fn a_user_s_own_node_is_connected_and_a_wish_at_the_sign_in_is_granted_by_
     check::told(&stack.setup("satoshi").await?, &answer.json()?)?;
     assert_eq!(stack.sandbox.calls_to(Service::Voltage, "/"), 0);
     check::whole(&stack, &own, &tokens, "satoshi").await?;
-    assert_eq!(form::error_code(&own.take_seed(&tokens).send().await?)?, "NOT_FOUND", "its seed is its owner's");
+    assert_eq!(
+        form::error_code(&own.take_seed(&tokens).send().await?)?,
+        "NOT_FOUND",
+        "its seed is its owner's"
+    );
 
     let wishing = Owner::new(&stack)?;
     let taken = wishing.sign_in_wishing(&json!({ "username": "satoshi" })).await?.json()?;

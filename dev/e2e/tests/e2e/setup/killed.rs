@@ -19,15 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// More runs than any setup needs here after a death.
 const RUNS: usize = 3;
 
-/// When the process dies.
+/// What the process does not live to see.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Moment {
-    BeforeTheWork,
-    BeforeTheAnswer,
-    BeforeTheCommit,
+enum Before {
+    Work,
+    Answer,
+    Commit,
 }
 
-const MOMENTS: [Moment; 3] = [Moment::BeforeTheWork, Moment::BeforeTheAnswer, Moment::BeforeTheCommit];
+const MOMENTS: [Before; 3] = [Before::Work, Before::Answer, Before::Commit];
 
 /// Who runs the setup.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,7 +89,7 @@ impl User {
         }
         let user = Self { owner, tokens, name, source };
         if first == Runner::Schedule {
-            user.dies_at(stack, &MAKE_STORE, Moment::BeforeTheWork, Runner::Request).await?;
+            user.dies_at(stack, &MAKE_STORE, Before::Work, Runner::Request).await?;
             stack.sandbox.faults().clear();
             stack.an_hour_passes().await?;
         }
@@ -97,11 +97,11 @@ impl User {
     }
 
     /// Runs it until it is struck at this call, and kills whoever runs it then.
-    async fn dies_at(&self, stack: &Stack, call: &Call, moment: Moment, first: Runner) -> Result<()> {
+    async fn dies_at(&self, stack: &Stack, call: &Call, moment: Before, first: Runner) -> Result<()> {
         let misbehave = match moment {
-            Moment::BeforeTheWork => Misbehaviour::Hang,
-            Moment::BeforeTheAnswer => Misbehaviour::StallAfter { millis: FOR_EVER },
-            Moment::BeforeTheCommit => Misbehaviour::StallAfter { millis: A_MOMENT },
+            Before::Work => Misbehaviour::Hang,
+            Before::Answer => Misbehaviour::StallAfter { millis: FOR_EVER },
+            Before::Commit => Misbehaviour::StallAfter { millis: A_MOMENT },
         };
         call.strike(stack, misbehave)?;
         let mut admin = stack.admin().await?;
@@ -113,7 +113,7 @@ impl User {
                 struck = until_struck(stack) => {
                     struck?;
                     let holding = admin.transaction().await?;
-                    if moment == Moment::BeforeTheCommit {
+                    if moment == Before::Commit {
                         holding.batch_execute("SELECT FROM lightning_setups WHERE state = 'running' FOR UPDATE").await?;
                         let waits = tokio::time::timeout(PATIENCE, stack.until_somebody_waits()).await;
                         waits.context("it did not come to its commit")??;
@@ -131,7 +131,12 @@ impl User {
     }
 
     /// Runs it until `ready`, and kills whoever runs it then.
-    async fn dies(&self, stack: &Stack, runner: Runner, ready: impl Future<Output = Result<()>>) -> Result<()> {
+    async fn dies(
+        &self,
+        stack: &Stack,
+        runner: Runner,
+        ready: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
         let mut run = std::pin::pin!(runner.run(stack, self));
         tokio::select! {
             lived = &mut run => anyhow::bail!("{runner:?} was done before: {lived:?}"),
@@ -146,7 +151,10 @@ impl User {
     async fn goes_on(&self, stack: &Stack) -> Result<usize> {
         stack.sandbox.faults().clear();
         let status = self.owner.setup_status(&self.tokens).send().await?;
-        ensure!(status.json()?["status"] == "in_progress" && !status.header("retry-after").is_empty(), "{status}");
+        ensure!(
+            status.json()?["status"] == "in_progress" && !status.header("retry-after").is_empty(),
+            "{status}"
+        );
         ensure!(stack.resume().await?["resumed"] == 0, "the lease died with its holder");
         for runs in 1..=RUNS {
             stack.an_hour_passes().await?;
@@ -165,10 +173,10 @@ impl User {
 async fn one(
     stack: &Stack,
     (call, source): (&Call, &'static str),
-    (moment, first): (Moment, Runner),
+    (moment, first): (Before, Runner),
     name: String,
 ) -> Result<usize> {
-    let told = format!("{} of {name} ({source}), {moment:?}, {first:?}", call.step);
+    let told = format!("{} of {name} ({source}), before the {moment:?}, {first:?}", call.step);
     let outlived = async {
         let user = User::new(stack, name, source, first).await?;
         user.dies_at(stack, call, moment, first).await?;
@@ -205,13 +213,15 @@ async fn killed_at_any_call_a_setup_is_finished_by_the_next_runs_with_one_store_
 }
 
 #[tokio::test]
-async fn killed_at_any_call_a_setup_on_a_node_of_its_user_s_is_finished_with_one_store_and_no_node() -> Result<()> {
+async fn killed_at_any_call_a_setup_on_a_node_of_its_user_s_is_finished_with_one_store_and_no_node()
+-> Result<()> {
     killed_at_every_call("registered", if e2e::full() { 20 } else { 1 }).await
 }
 
 /// The last step calls nobody: it is one transaction.
 #[tokio::test]
-async fn killed_in_the_transaction_that_activates_it_a_setup_is_activated_once_by_the_next_run() -> Result<()> {
+async fn killed_in_the_transaction_that_activates_it_a_setup_is_activated_once_by_the_next_run() -> Result<()>
+{
     let stack = Stack::start_with(StackOptions { max_processes: 1, ..StackOptions::default() }).await?;
     let rounds = if e2e::full() { 20 } else { 1 };
     let (mut admin, mut deaths) = (stack.admin().await?, 0);
@@ -236,7 +246,8 @@ async fn killed_in_the_transaction_that_activates_it_a_setup_is_activated_once_b
 }
 
 #[tokio::test]
-async fn killed_after_the_last_commit_a_setup_is_done_and_its_user_is_told_so_when_they_ask_again() -> Result<()> {
+async fn killed_after_the_last_commit_a_setup_is_done_and_its_user_is_told_so_when_they_ask_again()
+-> Result<()> {
     let stack = Stack::start_with(StackOptions { max_processes: 1, ..StackOptions::default() }).await?;
     let rounds = if e2e::full() { 20 } else { 1 };
     let mut admin = stack.admin().await?;

@@ -11,8 +11,8 @@ use super::check;
 const IN_TIME: Duration = Duration::from_secs(28);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whichever_provider_hangs_its_caller_is_told_where_and_when_to_ask_before_the_gateway_gives_up() -> Result<()>
-{
+async fn whichever_provider_hangs_its_caller_is_told_where_and_when_to_ask_before_the_gateway_gives_up()
+-> Result<()> {
     let stack = Stack::start_with(StackOptions { max_processes: 3, ..StackOptions::default() }).await?;
     let faults = stack.sandbox.faults();
     let mut users = Vec::new();
