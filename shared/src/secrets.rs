@@ -93,7 +93,10 @@ impl Manager {
         let client = match &self.0 {
             Source::Aws(client) => client,
             Source::Given(documents) => {
-                return documents.get(id).map(|text| text.expose().clone()).ok_or_else(|| invalid("does not exist"));
+                return documents
+                    .get(id)
+                    .map(|text| text.expose().clone())
+                    .ok_or_else(|| invalid("does not exist"));
             }
         };
         // Boxed and without its name: the SDK's futures nest deeper than the compiler looks.

@@ -4,7 +4,7 @@ use anyhow::Context;
 use data_encoding::HEXLOWER;
 use sandbox::lnd::Node;
 use shared::btcpay::{Btcpay, LightningNode};
-use shared::crypto::{KeyRing, Secret, SealingKeys};
+use shared::crypto::{KeyRing, SealingKeys, Secret};
 use shared::lightning::Macaroon;
 use shared::random::Random;
 use shared::setup::{BtcpayConfig, btcpay_config_field};
@@ -50,8 +50,7 @@ impl World {
             webhook_secret: Secret::new(store.webhook_secret.clone()),
         };
         let plain = serde_json::to_vec(&config)?;
-        let sealed =
-            ring.seal(btcpay_config_field(&user.user_id), &plain, self.now(), &Random::system())?;
+        let sealed = ring.seal(btcpay_config_field(&user.user_id), &plain, self.now(), &Random::system())?;
         let sql = "WITH setup AS (
                  INSERT INTO lightning_setups
                      (id, user_id, username, address, node_source, state, step, btcpay_store_id, btcpay_webhook_id,

@@ -63,7 +63,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let tx = connection.transaction().await?;
     let reader = (request.origin(), now);
     let secrets = webhook::btcpay::secrets(&tx, (&deps.audit, &ring), &store, reader).await?;
-    let parsed = delivery::verify(signature, body, &secrets).map_err(refused).and_then(|()| parse(&store, body));
+    let parsed =
+        delivery::verify(signature, body, &secrets).map_err(refused).and_then(|()| parse(&store, body));
     let recorded = match &parsed {
         Ok(delivery) => {
             let event = webhook::btcpay::event(&store, delivery, body);
@@ -94,5 +95,6 @@ fn parse(store: &StoreId, body: &[u8]) -> Result<Delivery, ApiError> {
 
 fn refused(error: SignatureError) -> ApiError {
     metrics::count("WebhookRefused");
-    ApiError::new(ErrorCode::SignatureRejected, "the body is not signed with this store's secret").caused_by(error)
+    ApiError::new(ErrorCode::SignatureRejected, "the body is not signed with this store's secret")
+        .caused_by(error)
 }

@@ -144,13 +144,7 @@ async fn finish(deps: &Deps, caller: &Caller<'_>, claimed: &Claimed, made: &Made
 }
 
 /// Lets go of the row. If that fails as well, its lease ends by itself.
-async fn fail(
-    deps: &Deps,
-    caller: &Caller<'_>,
-    claimed: &Claimed,
-    left: Left,
-    error: ApiError,
-) -> ApiError {
+async fn fail(deps: &Deps, caller: &Caller<'_>, claimed: &Claimed, left: Left, error: ApiError) -> ApiError {
     metrics::count("InvoiceFailed");
     if let Err(error) = leave(deps, caller, claimed, left).await {
         let cause = error.causes();

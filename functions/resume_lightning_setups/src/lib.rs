@@ -55,8 +55,8 @@ pub async fn run(deps: &Deps, invocation: &Invocation) -> Result<Report, Error> 
     };
     let (tally, trouble) = worker.work().await;
     metrics::add("SetupsResumed", tally.resumed());
-    let unlocked = in_time(&worker, unlock(saga, worker.origin())).await?;
-    let settled = in_time(&worker, settle(saga, worker.origin())).await?;
+    let unlocked = in_time(&worker, Box::pin(unlock(saga, worker.origin()))).await?;
+    let settled = in_time(&worker, Box::pin(settle(saga, worker.origin()))).await?;
     match trouble {
         Some(error) => Err(error.into()),
         None => Ok(tally.report(unlocked, settled)),

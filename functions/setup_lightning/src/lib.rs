@@ -11,8 +11,8 @@ mod run;
 use std::time::Duration;
 
 use shared::config::Config;
-use shared::http::auth::{self, Bearer, NodeAuthenticator};
 use shared::db;
+use shared::http::auth::{self, Bearer, NodeAuthenticator};
 use shared::http::{ApiError, Method, Reply, Request, limit};
 use shared::rate_limit::Limit;
 use shared::setup::{Saga, WalletAccess};

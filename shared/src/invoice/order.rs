@@ -24,13 +24,17 @@ impl Order {
         most_sats: u32,
     ) -> Result<Self, (&'static str, String)> {
         let most_msat = u64::from(most_sats) * MSAT_PER_SAT;
-        let whole = |amount: &u64| (MSAT_PER_SAT..=most_msat).contains(amount) && amount.is_multiple_of(MSAT_PER_SAT);
+        let whole =
+            |amount: &u64| (MSAT_PER_SAT..=most_msat).contains(amount) && amount.is_multiple_of(MSAT_PER_SAT);
         let amount_msat = u64::try_from(amount_msat).ok().filter(whole).ok_or_else(|| {
             ("amount_msat", format!("must be whole satoshis: a multiple of 1000 from 1000 to {most_msat}"))
         })?;
         let memo = memo.unwrap_or_default();
         if memo.len() > MAX_MEMO_BYTES || memo.chars().any(char::is_control) {
-            return Err(("memo", format!("must be at most {MAX_MEMO_BYTES} bytes without control characters")));
+            return Err((
+                "memo",
+                format!("must be at most {MAX_MEMO_BYTES} bytes without control characters"),
+            ));
         }
         let expiry_seconds = expiry_seconds.unwrap_or(DEFAULT_EXPIRY_SECONDS);
         if !(LEAST_EXPIRY_SECONDS..=MOST_EXPIRY_SECONDS).contains(&expiry_seconds) {
@@ -79,7 +83,14 @@ mod tests {
     #[test]
     fn a_time_to_live_is_rounded_up_to_whole_minutes() {
         let minutes = |seconds| Order::parse((1_000, None, seconds), 1).unwrap().expiry_minutes;
-        let whole = [(None, 15), (Some(60), 1), (Some(61), 2), (Some(120), 2), (Some(899), 15), (Some(86_400), 1_440)];
+        let whole = [
+            (None, 15),
+            (Some(60), 1),
+            (Some(61), 2),
+            (Some(120), 2),
+            (Some(899), 15),
+            (Some(86_400), 1_440),
+        ];
         for (seconds, expected) in whole {
             assert_eq!(minutes(seconds), expected, "{seconds:?}");
         }

@@ -15,7 +15,7 @@ const PROVIDERS: [Service; 3] = [Service::Btcpay, Service::Voltage, Service::Lnd
 const FRACTION: f64 = 0.2;
 /// A retry is one run more.
 const RETRIES: u32 = 5;
-/// With one call in five in trouble, and all finished setups looked through in one go.
+/// Looks through both accounts until every setup is settled: each has its calls in trouble, too.
 const LOOKS: u32 = 30;
 
 /// Setups one after the other in a world of their own: the calls come in the same order each time.
@@ -29,7 +29,7 @@ struct Plan {
     slow: Duration,
 }
 
-/// As providers are: 29 seconds are a third more than the slowest function waits for a step, and three tries.
+/// As in a deployment: a call is given up after ten seconds, and what is slow answers after 29.
 const REAL: Plan = Plan {
     worlds: 8,
     setups: 50,
@@ -45,7 +45,7 @@ const FAST: Plan = Plan {
     timeout: Duration::from_millis(600),
     slow: Duration::from_millis(1_740),
 };
-/// Lists hold all that an account has, so an account has not more than this.
+/// More worlds rather than larger ones: a list holds everything that an account has.
 const FULL: Plan = Plan { worlds: 80, setups: 125, ..FAST };
 const UNDISTURBED: Plan = Plan { worlds: 4, fraction: 0.0, timeout: Duration::from_secs(10), ..FAST };
 /// Worlds at a time: most of the time they wait.

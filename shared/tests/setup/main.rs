@@ -1,6 +1,6 @@
 //! Lightning setup against a real Postgres and the sandbox: the saga in this process, whatever goes wrong outside it.
 //!
-//! `SATCHEL_FULL=1` runs what takes long in its long form.
+//! `SATCHEL_FULL=1` runs what takes long in its long form; `SATCHEL_SEED` repeats what chance decided.
 
 mod away;
 mod chaos;

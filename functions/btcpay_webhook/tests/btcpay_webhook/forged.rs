@@ -3,7 +3,9 @@
 use serde_json::json;
 use testing::{Call, Result, Store, World};
 
-use super::{DID, OTHER_DID, delivery, hmac, nothing_was_recorded, received, send, signed, store, unsigned, wire};
+use super::{
+    DID, OTHER_DID, delivery, hmac, nothing_was_recorded, received, send, signed, store, unsigned, wire,
+};
 
 fn with_header(store: &Store, body: &str, header: &str) -> Call {
     unsigned(store, body).header("btcpay-sig", header)

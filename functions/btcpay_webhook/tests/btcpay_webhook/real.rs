@@ -68,7 +68,9 @@ async fn every_delivery_of_a_paid_invoice_is_received_once_redeliveries_included
         );
         assert_eq!(rows(&world, &kept).await?, 1, "{delivery:?}");
     }
-    let about = format!("webhook_events WHERE convert_from(body, 'UTF8')::json -> 'metadata' ->> 'orderId' = '{order_id}'");
+    let about = format!(
+        "webhook_events WHERE convert_from(body, 'UTF8')::json -> 'metadata' ->> 'orderId' = '{order_id}'"
+    );
     assert_eq!(rows(&world, &about).await?, i64::try_from(first.len())?);
     Ok(())
 }

@@ -12,8 +12,11 @@ async fn a_store_nobody_has_is_not_there() -> Result<()> {
     let deps = wire(&world).await?;
     let long = "a".repeat(65);
     for id in ["9nQkBdhHpdwmPtwqHzjdvhBkDqhNuyT2cXhKhMNGpvE1", "", "a b", "a/b", "%00", "..", "é", &long] {
-        let elsewhere =
-            Store { id: id.to_owned(), webhook_id: String::from("w"), webhook_secret: store.webhook_secret.clone() };
+        let elsewhere = Store {
+            id: id.to_owned(),
+            webhook_id: String::from("w"),
+            webhook_secret: store.webhook_secret.clone(),
+        };
         let answer = send(&deps, &signed(&elsewhere, &delivery(&elsewhere, &json!({})))).await?;
         assert_eq!(answer.refusal()?, (404, "NOT_FOUND"), "{id:?}");
     }

@@ -17,7 +17,9 @@ fn pay_with(world: &World, owner: &Owner, bolt11: &str) -> Result<()> {
 }
 
 fn methods_of(owner: &Owner) -> Route {
-    Route::service(Service::Btcpay).method("GET").path(&format!("/btcpay/api/v1/stores/{}/invoices/", owner.store.id))
+    Route::service(Service::Btcpay)
+        .method("GET")
+        .path(&format!("/btcpay/api/v1/stores/{}/invoices/", owner.store.id))
 }
 
 /// An honest invoice of the owner's, which goes from the record as if it had never been made.
@@ -87,7 +89,8 @@ async fn an_invoice_that_was_shown_before_is_refused() -> Result<()> {
     let answer = send(&deps, &owner.call(&order())).await?;
     assert_eq!(answer.refusal()?, (502, "UPSTREAM_FAILED"), "{answer:?}");
     assert!(answer.causes.is_some_and(|causes| causes.contains("on record as another's")));
-    let refused = "invoices WHERE state = 'refused' AND num_nonnulls(bolt11, payment_hash, btcpay_invoice_id) = 0";
+    let refused =
+        "invoices WHERE state = 'refused' AND num_nonnulls(bolt11, payment_hash, btcpay_invoice_id) = 0";
     assert_eq!((rows(&world, refused).await?, rows(&world, "invoices WHERE state = 'open'").await?), (1, 1));
     Ok(())
 }
@@ -152,7 +155,10 @@ async fn an_answer_nobody_can_read_is_a_failure_of_the_provider() -> Result<()> 
         Misbehaviour::Garbage,
         Misbehaviour::CutBody { bytes: 9 },
         Misbehaviour::FailAfter { status: 200, body: "[]".into() },
-        Misbehaviour::FailAfter { status: 200, body: r#"[{"paymentMethodId":"BTC-LN","destination":null}]"#.into() },
+        Misbehaviour::FailAfter {
+            status: 200,
+            body: r#"[{"paymentMethodId":"BTC-LN","destination":null}]"#.into(),
+        },
     ] {
         let world = start().await?;
         let owner = Owner::new(&world, DID, "alice").await?;

@@ -111,7 +111,11 @@ async fn an_invoice_whose_payment_request_was_lost_is_not_made_again() -> Result
     let world = start().await?;
     let owner = Owner::new(&world, DID, "alice").await?;
     let deps = impatient(&world).await?;
-    world.sandbox.faults().add(reading(), When::Always, Misbehaviour::FailBefore { status: 503, body: String::new() })?;
+    world.sandbox.faults().add(
+        reading(),
+        When::Always,
+        Misbehaviour::FailBefore { status: 503, body: String::new() },
+    )?;
     for _ in 0..2 {
         is_trouble(&send(&deps, &keyed(&owner)).await?)?;
     }
@@ -127,7 +131,11 @@ async fn of_two_that_were_made_late_the_oldest_is_shown() -> Result<()> {
     let owner = Owner::new(&world, DID, "alice").await?;
     let deps = impatient(&world).await?;
     world.sandbox.faults().add(creating(), When::Times(1), Misbehaviour::Duplicate)?;
-    world.sandbox.faults().add(reading(), When::Times(3), Misbehaviour::FailBefore { status: 503, body: String::new() })?;
+    world.sandbox.faults().add(
+        reading(),
+        When::Times(3),
+        Misbehaviour::FailBefore { status: 503, body: String::new() },
+    )?;
     is_trouble(&send(&deps, &keyed(&owner)).await?)?;
     assert_eq!(owner.at_btcpay(&world), 2);
     // BTCPay's times are whole seconds, so that the ids may have to decide.
@@ -203,7 +211,9 @@ async fn while_btcpay_is_away_callers_are_told_to_come_back_and_soon_at_once() -
         let answer = send(&deps, &owner.call(&order())).await?;
         is_trouble(&answer)?;
         asked.push(world.sandbox.calls_to(Service::Btcpay, "/btcpay/api/v1/stores/"));
-        if let [.., before, now] = asked.as_slice() && before == now {
+        if let [.., before, now] = asked.as_slice()
+            && before == now
+        {
             assert_eq!(answer.refusal()?, (503, "UNAVAILABLE"));
         }
     }

@@ -93,7 +93,10 @@ async fn nothing_is_shown(world: &World, answer: &Outcome) -> Result<()> {
     for part in ["lnbc", "lntb", "bolt11", "payment_hash"] {
         assert!(!answer.reply.body.contains(part), "{answer:?}");
     }
-    assert_eq!(rows(world, "invoices WHERE num_nonnulls(bolt11, payment_hash, btcpay_invoice_id) > 0").await?, 0);
+    assert_eq!(
+        rows(world, "invoices WHERE num_nonnulls(bolt11, payment_hash, btcpay_invoice_id) > 0").await?,
+        0
+    );
     assert_eq!(rows(world, "audit_logs WHERE action = 'invoice.created'").await?, 0);
     Ok(())
 }
@@ -110,7 +113,8 @@ async fn the_event_file_makes_an_invoice_on_the_caller_s_own_node() -> Result<()
     assert_eq!(bolt11.payee.to_string(), owner.node.pubkey);
     let lives = bolt11.expires_at - world.now();
     assert!((590..=620).contains(&lives.whole_seconds()), "{lives}");
-    let fields: Vec<&str> = answer.body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let fields: Vec<&str> =
+        answer.body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     assert_eq!(fields, ["amount_msat", "bolt11", "expires_at", "invoice_id", "payment_hash"]);
     Ok(())
 }

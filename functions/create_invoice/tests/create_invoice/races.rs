@@ -49,7 +49,8 @@ async fn thirty_invoices_at_once_are_thirty() -> Result<()> {
     let owner = Owner::new(&world, DID, "alice").await?;
     let calls = vec![owner.call(&order()); 30];
     let answers = all_at_once(&world, &calls).await?;
-    let hashes: Result<BTreeSet<_>> = answers.iter().map(|answer| Ok(paid_by(answer)?.payment_hash)).collect();
+    let hashes: Result<BTreeSet<_>> =
+        answers.iter().map(|answer| Ok(paid_by(answer)?.payment_hash)).collect();
     assert_eq!(hashes?.len(), 30);
     assert_eq!(owner.at_btcpay(&world), 30);
     assert_eq!(rows(&world, "invoices WHERE state = 'open'").await?, 30);

@@ -75,7 +75,8 @@ async fn the_largest_amount_is_configuration() -> Result<()> {
     assert!(over.reply.body.contains("from 1000 to 100000"), "{over:?}");
     let most = send(&deps, &owner.call(&json!({ "amount_msat": 100_000 }))).await?;
     assert_eq!(paid_by(&most)?.amount_msat, Some(100_000));
-    let most = send(&wire(&world).await?, &owner.call(&json!({ "amount_msat": 1_000_000_000_000_u64 }))).await?;
+    let most =
+        send(&wire(&world).await?, &owner.call(&json!({ "amount_msat": 1_000_000_000_000_u64 }))).await?;
     assert_eq!(paid_by(&most)?.amount_msat, Some(1_000_000_000_000));
     Ok(())
 }

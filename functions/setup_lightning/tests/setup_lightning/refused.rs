@@ -270,7 +270,7 @@ async fn setups_and_retries_are_counted_by_account_and_looking_is_not() -> Resul
     assert_eq!(calls(&world), before, "a provider was called");
     assert_eq!(send(&deps, &alice.status()).await?.status.as_u16(), 200);
     assert_eq!(send(&deps, &bob.retry()).await?.refusal()?, (404, "NOT_FOUND"));
-    world.advance(time::Duration::minutes(1));
+    world.advance(Duration::minutes(1));
     assert_eq!(send(&deps, &alice.retry()).await?.status.as_u16(), 200);
     Ok(())
 }
