@@ -166,8 +166,11 @@ pub(super) async fn delete_extra_webhooks(saga: &Saga, setup: &Setup) -> Result<
         .await?
         .into_iter()
         .partition(|webhook| Some(webhook.as_str()) == setup.btcpay_webhook_id.as_deref());
-    // Without the one on record, any other is better than none.
-    if kept.is_empty() { Ok(()) } else { delete_all(saga, &store, &extras).await }
+    // Without the one on record any other is better than none, and the list may be mistaken.
+    if kept.is_empty() && !extras.is_empty() {
+        return Err(UpstreamError::mistaken_answer(Provider::Btcpay).into());
+    }
+    delete_all(saga, &store, &extras).await
 }
 
 /// The store's webhooks to us, always in the same order: BTCPay promises none.

@@ -31,12 +31,6 @@ const POOL: usize = 3;
 /// a single call may take.
 const HALF: Duration = Duration::from_secs(1);
 const ALL: Duration = Duration::from_secs(9);
-/// Of the functions' processes, and the connections each has.
-const PROCESSES: u64 = 2;
-const POOL: usize = 3;
-/// While the breaker is open: nine in ten, and all of them, on a machine that has other things to do.
-const NINE_IN_TEN: Duration = Duration::from_secs(1);
-const ALL: Duration = Duration::from_secs(5);
 /// Calls until it opens, every one of them in flight and with all its tries; and one that tries every 15 s.
 const MOST_CALLS: u64 = 4 * (20 + AT_ONCE as u64) + 4 * 3 * 2;
 

@@ -15,6 +15,8 @@ const PROVIDERS: [Service; 3] = [Service::Btcpay, Service::Voltage, Service::Lnd
 const FRACTION: f64 = 0.2;
 /// A retry is one run more.
 const RETRIES: u32 = 5;
+/// So many are settled at a time: every retry here takes a quarter of an hour, and who finished a day ago is given up.
+const FINISHED: usize = 25;
 /// Looks through both accounts until every setup is settled: each has its calls in trouble, too.
 const LOOKS: u32 = 30;
 
@@ -142,15 +144,17 @@ async fn world(seed: u64, plan: Plan) -> Result<Tally> {
         faults.set_chaos(service, chaos(plan, seed))?;
     }
     let (mut tally, mut users) = (Tally::default(), Vec::new());
-    for number in 0..plan.setups {
+    for number in 1..=plan.setups {
         let user = scene.user(&format!("user-{number}")).await?;
         scene.first_run(&user).await?;
         *tally.retries.entry(scene.finish(&user, RETRIES).await?).or_default() += 1;
         users.push(user);
+        if number % FINISHED == 0 || number == plan.setups {
+            // What was given up and is on its way arrives before anybody looks.
+            tokio::time::sleep(plan.slow).await;
+            settles(&scene).await?;
+        }
     }
-    // What was given up and is on its way arrives before anybody looks.
-    tokio::time::sleep(plan.slow).await;
-    settles(&scene).await?;
     for service in PROVIDERS {
         for (kind, calls) in faults.chaos_struck(service) {
             *tally.struck.entry(kind).or_default() += calls;
