@@ -15,14 +15,15 @@ pub fn advice(code: &str) -> &'static str {
         "NODE_STARTING" | "WALLET_OPENING" | "LND_NOT_READY" | "LND_WALLET_LOCKED" => {
             "its node is not ready: look at it at Voltage; then retry, if it does not go on by itself"
         }
-        "NODE_STOPPED" => "start the node at Voltage: it goes on by itself",
+        "NODE_STOPPED" => "start the node at Voltage; then retry, if it does not go on by itself",
+        "STEP_TIMED_OUT" => "the provider is slow: see its status, or give calls less time; then retry",
         "NODE_GONE" => "find out who deletes its nodes, then retry",
         "WALLET_TAKEN" => "check EGRESS_ADDRESSES: somebody else reaches the nodes first; then retry",
         "LND_MACAROON_REFUSED" | "LND_PASSWORD_REFUSED" | "LND_WALLET_EXISTS" => {
             "its wallet is another's by now: talk to the user, then undo it --with-funds"
         }
-        "LND_URL_REFUSED" => "correct VOLTAGE_NODE_URL, or let the user register the node again; then retry",
-        "NODE_NOT_REGISTERED" | "MACAROON_MISSING" => "the user has to register the node again; then retry",
+        "LND_URL_REFUSED" => "correct VOLTAGE_NODE_URL, then retry",
+        "NODE_NOT_REGISTERED" => "the user has to register the node again; then retry",
         "SECRET_UNREADABLE" => "see docs/operations.md, OpenFailedAlarm; then retry",
         _ if code.ends_with("_NOT_CONFIGURED") => "switch the provider on and retry, or undo the setup",
         _ if code.ends_with("_KEY_UNAVAILABLE") => {

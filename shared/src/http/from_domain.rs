@@ -268,7 +268,7 @@ impl From<SetupError> for ApiError {
             SetupError::Upstream(source) => source.into(),
             SetupError::NotConfigured(provider) => not_configured(provider),
             // Somebody else is at it, and will be done.
-            SetupError::LeaseLost => Self::unavailable(error),
+            SetupError::LeaseLost | SetupError::OutOfTime => Self::unavailable(error),
             SetupError::Unusable(_) | SetupError::Open(_) => Self::internal(error),
             SetupError::Secret(source) => source.into(),
             SetupError::Seal(source) => source.into(),

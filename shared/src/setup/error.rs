@@ -17,6 +17,8 @@ pub enum SetupError {
     NotConfigured(Provider),
     /// What the setup rests on is not there; the code says what.
     Unusable(&'static str),
+    /// A step outlasted its lease.
+    OutOfTime,
     /// Somebody else runs this setup by now.
     LeaseLost,
     Secret(SecretError),
@@ -42,6 +44,7 @@ impl fmt::Display for SetupError {
             Self::Upstream(error) => error.fmt(f),
             Self::NotConfigured(provider) => f.write_str(Self::not_configured(*provider)),
             Self::Unusable(code) => f.write_str(code),
+            Self::OutOfTime => f.write_str("a step took longer than its lease"),
             Self::LeaseLost => f.write_str("the setup is in somebody else's hands by now"),
             Self::Seal(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),

@@ -11,13 +11,14 @@ use super::{Saga, SetupError, activation, node};
 use crate::audit::Origin;
 use crate::db;
 use crate::metrics;
-use crate::upstream::UpstreamError;
 
 /// So many nodes given up are no accident, and each of them costs money: from here on one at a time, when somebody
 /// says so.
 const MOST_NODES: i32 = 5;
 /// As long as a step takes that is not out of the ordinary.
 const ONE_STEP: Duration = Duration::from_mins(1);
+/// Of a lease, for writing down how it ended.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What a step found out or made.
 #[derive(Default)]
@@ -58,23 +59,11 @@ impl Saga {
             match outcome {
                 Ok(Move::Done(progress)) => {
                     match run.end_step(&setup, *progress).await {
-                        Ok(advanced) => {
-                            (setup, earlier) = (advanced, false);
-                            if setup.state == State::Finished {
-                                metrics::count("SetupFinished");
-                            }
-                        }
-                        // The answer named what belongs to another setup: it cannot be the answer to ours.
-                        Err(SetupError::Db(error)) if is_anothers(&error) => {
-                            return run
-                                .stop_with(&setup, &UpstreamError::mistaken_answer(provider_of(setup.step)))
-                                .await;
-                        }
-                        // A row that will not be taken now will not be taken later.
-                        Err(SetupError::Db(error)) if error.constraint().is_some() => {
-                            return run.give_up(&setup, "ROW_REFUSED", error.constraint()).await;
-                        }
-                        Err(error) => return Err(error),
+                        Ok(advanced) => (setup, earlier) = (advanced, false),
+                        Err(error) => return run.stop_for(&setup, error).await,
+                    }
+                    if setup.state == State::Finished {
+                        metrics::count("SetupFinished");
                     }
                     if !in_time && setup.state == State::Running {
                         return run.wait(&setup, Duration::ZERO, None).await;
@@ -104,33 +93,9 @@ impl Saga {
                     }
                 }
                 Ok(Move::LeaveToResumer) => return run.wait(&setup, Duration::ZERO, None).await,
-                Err(SetupError::Upstream(error)) => return run.stop_with(&setup, &error).await,
-                Err(SetupError::Unusable(code)) => return run.give_up(&setup, code, None).await,
-                Err(SetupError::NotConfigured(provider)) => {
-                    return run.give_up(&setup, SetupError::not_configured(provider), None).await;
-                }
-                Err(error @ (SetupError::Open(_) | SetupError::Seal(_))) => {
-                    return run.give_up(&setup, "SECRET_UNREADABLE", Some(&error.to_string())).await;
-                }
-                Err(error) => return Err(error),
+                Err(error) => return run.stop_for(&setup, error).await,
             }
         }
-    }
-}
-
-/// Another setup holds the id this one was answered with.
-fn is_anothers(error: &db::DbError) -> bool {
-    matches!(
-        error.constraint(),
-        Some("lightning_setups_voltage_node_id_key" | "lightning_setups_btcpay_store_id_key")
-    )
-}
-
-fn provider_of(step: Step) -> crate::upstream::Provider {
-    if step < Step::CreateStore {
-        crate::upstream::Provider::Voltage
-    } else {
-        crate::upstream::Provider::Btcpay
     }
 }
 
@@ -140,18 +105,20 @@ impl<'a> Run<'a> {
     }
 
     async fn attempt(&mut self, setup: &Setup, earlier: bool) -> Result<Move, SetupError> {
-        // By then another run may be at this very step: what outlasts its lease makes no more calls.
-        let left = Duration::try_from(setup.due_at - self.saga.clock.now()).unwrap_or_default();
-        if left.is_zero() {
+        if !setup.is_leased(self.saga.clock.now()) {
             return Err(SetupError::LeaseLost);
         }
+        // When the lease is over another run may be at this very step: there are no more calls by then, and time is left
+        // to say so.
+        let left = Duration::try_from(setup.due_at - self.saga.clock.now()).unwrap_or_default();
+        let left = left.saturating_sub(LAST_WORDS);
         let step = async {
             if earlier && let Some(found) = setup.step.find(self, setup).await? {
                 return Ok(found);
             }
             setup.step.perform(self, setup).await
         };
-        tokio::time::timeout(left, step).await.unwrap_or(Err(SetupError::LeaseLost))
+        tokio::time::timeout(left, step).await.unwrap_or(Err(SetupError::OutOfTime))
     }
 
     /// Writes down what the step made and that the next one begins; the last step is the writing down.

@@ -49,7 +49,8 @@ pub async fn settle(saga: &Saga, origin: Origin<'_>) -> Result<Settled, SetupErr
     let stores = look.through_stores().await?;
     // A name is taken once, so this finds only nodes given up for another's wallet whose deletion did not arrive.
     if setups.values().any(|setup| setup.generation > 1) {
-        look.through_nodes(now).await?;
+        let looked = look.through_nodes(now).await;
+        look.without_voltage(looked)?;
     }
     for setup in setups.values().filter(|setup| setup.runs > 1) {
         // A store that its owner deleted has no webhooks left over.
@@ -112,6 +113,18 @@ impl<'a> Look<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Voltage is away, or switched off: those that wait for it wait, and nobody else.
+    fn without_voltage(&mut self, looked: Result<(), SetupError>) -> Result<(), SetupError> {
+        match looked {
+            Err(SetupError::Upstream(_) | SetupError::NotConfigured(_)) => {
+                let waiting = self.setups.values().filter(|setup| setup.generation > 1);
+                self.troubled.extend(waiting.map(|setup| setup.id));
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn setup_of(&self, mark: Option<Marked>) -> Option<&'a Setup> {

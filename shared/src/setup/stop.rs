@@ -7,9 +7,10 @@ use serde_json::json;
 use super::SetupError;
 use super::row::{self, Setup, State, Stop};
 use super::run::Run;
+use super::steps::Step;
 use crate::db;
 use crate::metrics;
-use crate::upstream::{Failure, UpstreamError};
+use crate::upstream::{Failure, Provider, UpstreamError};
 
 /// A step that failed this often in a row waits for somebody to look at it.
 const MOST_FAILURES: i32 = 12;
@@ -22,7 +23,46 @@ const MOST_WAITS: i32 = 90;
 /// A detail in the log is for people, not for archives.
 const MOST_DETAIL_CHARS: usize = 400;
 
+/// Another setup holds the id this one was answered with.
+fn is_anothers(error: &db::DbError) -> bool {
+    matches!(
+        error.constraint(),
+        Some("lightning_setups_voltage_node_id_key" | "lightning_setups_btcpay_store_id_key")
+    )
+}
+
+fn provider_of(step: Step) -> Provider {
+    if step < Step::CreateStore { Provider::Voltage } else { Provider::Btcpay }
+}
+
 impl Run<'_> {
+    /// An attempt that came to nothing: what it means decides when somebody goes on, and whether by itself. What cannot
+    /// even be written down is returned.
+    pub(super) async fn stop_for(&self, setup: &Setup, error: SetupError) -> Result<Setup, SetupError> {
+        match error {
+            SetupError::Upstream(error) => self.stop_with(setup, &error).await,
+            SetupError::OutOfTime => {
+                self.fail(setup, ("STEP_TIMED_OUT", None), self.backoff(setup.failures)).await
+            }
+            SetupError::Unusable(code) => self.give_up(setup, code, None).await,
+            SetupError::NotConfigured(provider) => {
+                self.give_up(setup, SetupError::not_configured(provider), None).await
+            }
+            SetupError::Open(_) | SetupError::Seal(_) => {
+                self.give_up(setup, "SECRET_UNREADABLE", Some(&error.to_string())).await
+            }
+            // The answer named what belongs to another setup: it cannot be the answer to ours.
+            SetupError::Db(error) if is_anothers(&error) => {
+                self.stop_with(setup, &UpstreamError::mistaken_answer(provider_of(setup.step))).await
+            }
+            // A row that will not be taken now will not be taken later.
+            SetupError::Db(error) if error.constraint().is_some() => {
+                self.give_up(setup, "ROW_REFUSED", error.constraint()).await
+            }
+            error => Err(error),
+        }
+    }
+
     pub(super) async fn wait(
         &self,
         setup: &Setup,
@@ -30,7 +70,8 @@ impl Run<'_> {
         code: Option<&str>,
     ) -> Result<Setup, SetupError> {
         let due_at = self.saga.clock.now() + after;
-        self.stop(setup, &Stop { event: "waiting", code, detail: None, final_: false, due_at }).await
+        let stop = Stop { event: "waiting", code, detail: None, final_: false, looked: false, due_at };
+        self.stop(setup, &stop).await
     }
 
     /// Nothing is wrong, and it is not ready: looked at less and less often, and not for ever.
@@ -43,7 +84,10 @@ impl Run<'_> {
         if setup.waits + 1 >= MOST_WAITS {
             return self.give_up(setup, code, None).await;
         }
-        self.wait(setup, after.max(pause(setup.waits)), Some(code)).await
+        let due_at = self.saga.clock.now() + after.max(pause(setup.waits));
+        let stop =
+            Stop { event: "waiting", code: Some(code), detail: None, final_: false, looked: true, due_at };
+        self.stop(setup, &stop).await
     }
 
     /// A call that failed: what it means decides when somebody goes on.
@@ -56,16 +100,25 @@ impl Run<'_> {
         };
         // An outage is nobody's failure but the provider's, however long it lasts.
         if error.is_breaker_open() {
-            return self.wait(setup, wait.max(pause(setup.waits)), Some(error.code)).await;
+            return self.wait(setup, wait, Some(error.code)).await;
         }
+        self.fail(setup, (error.code, Some(&detail)), wait).await
+    }
+
+    /// Tried again after `wait`, unless it has failed too often.
+    async fn fail(
+        &self,
+        setup: &Setup,
+        (code, detail): (&str, Option<&str>),
+        wait: Duration,
+    ) -> Result<Setup, SetupError> {
         if setup.failures + 1 >= MOST_FAILURES {
-            return self.give_up(setup, error.code, Some(&detail)).await;
+            return self.give_up(setup, code, detail).await;
         }
         metrics::count("SetupStepFailed");
-        tracing::warn!(target: "setup", setup_id = %setup.id, step = setup.step.name(), code = error.code, cause = detail, "a step failed and will be tried again");
+        tracing::warn!(target: "setup", setup_id = %setup.id, step = setup.step.name(), code, cause = detail, "a step failed and will be tried again");
         let due_at = self.saga.clock.now() + wait;
-        let stop =
-            Stop { event: "failed", code: Some(error.code), detail: Some(&detail), final_: false, due_at };
+        let stop = Stop { event: "failed", code: Some(code), detail, final_: false, looked: false, due_at };
         self.stop(setup, &stop).await
     }
 
@@ -78,7 +131,8 @@ impl Run<'_> {
         metrics::count("SetupFailed");
         tracing::error!(target: "setup", setup_id = %setup.id, step = setup.step.name(), code, cause = detail, "a setup failed: `satchel setup show` has the story");
         let due_at = self.saga.clock.now();
-        self.stop(setup, &Stop { event: "given_up", code: Some(code), detail, final_: true, due_at }).await
+        let stop = Stop { event: "given_up", code: Some(code), detail, final_: true, looked: false, due_at };
+        self.stop(setup, &stop).await
     }
 
     /// In a transaction of its own, so that no rollback takes it along.

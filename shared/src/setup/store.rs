@@ -34,7 +34,7 @@ pub(super) fn read_website(markers: &MarkerMaker<'_>, website: Option<&str>) -> 
 pub(super) async fn create(run: &mut Run<'_>, setup: &Setup) -> Result<Move, SetupError> {
     let saga = run.saga;
     if setup.btcpay_store_id.is_some() {
-        return adopt(saga, setup).await;
+        return adopt(run, setup).await;
     }
     let website = website(saga, &store_marker(saga, setup).await?);
     let name: String = setup.username.chars().take(STORE_NAME_CHARS).collect();
@@ -48,12 +48,14 @@ pub(super) async fn create(run: &mut Run<'_>, setup: &Setup) -> Result<Move, Set
 }
 
 /// A store brought over from another system keeps its id, if it is there.
-async fn adopt(saga: &Saga, setup: &Setup) -> Result<Move, SetupError> {
-    let id = store_id(setup)?;
+async fn adopt(run: &Run<'_>, setup: &Setup) -> Result<Move, SetupError> {
+    let (saga, id) = (run.saga, store_id(setup)?);
     let stores = saga.call(Provider::Btcpay, saga.btcpay()?.list_stores()).await?;
     let found = stores.iter().find(|store| store.id == id).ok_or(SetupError::Unusable("STORE_GONE"))?;
     // Whoever served it at this address before us signed with another secret.
-    delete_all(saga, &id, &our_webhooks(saga, &id).await?).await?;
+    let webhooks = our_webhooks(saga, &id).await?;
+    run.still_holds(setup, &webhooks).await?;
+    delete_all(saga, &id, &webhooks).await?;
     Ok(made(saga, found))
 }
 
@@ -97,7 +99,20 @@ pub(super) async fn delete(run: &mut Run<'_>, setup: &Setup) -> Result<(), Setup
     if setup.btcpay_store_id.is_none() {
         return Ok(());
     }
-    run.saga.call(Provider::Btcpay, run.saga.btcpay()?.delete_store(&store_id(setup)?)).await
+    let (saga, id) = (run.saga, store_id(setup)?);
+    let (markers, btcpay) = (saga.markers.get().await?, saga.btcpay()?);
+    let stores = saga.call(Provider::Btcpay, btcpay.list_stores()).await?;
+    match stores.iter().find(|store| store.id == id) {
+        Some(store) if is_of(&markers, store, setup) => {
+            saga.call(Provider::Btcpay, btcpay.delete_store(&id)).await
+        }
+        // Whatever the import says by now: without our marker it is not ours to delete.
+        Some(_) => {
+            tracing::warn!(target: "setup", setup_id = %setup.id, btcpay_store_id = %id, "a store without our marker is left where it is");
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn connect_node(run: &mut Run<'_>, setup: &Setup) -> Result<Move, SetupError> {

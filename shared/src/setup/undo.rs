@@ -43,21 +43,28 @@ pub async fn undo(saga: &Saga, id: Uuid, funds: Funds, origin: Origin<'_>) -> Re
     }
     let mut run = Run::new(saga, origin);
     // What was asked for last may be there without its id being known.
-    if matches!(setup.step, Step::CreateNode | Step::CreateStore)
-        && let Some(Move::Done(found)) = setup.step.find(&mut run, &setup).await?
-    {
-        setup.voltage_node_id = setup.voltage_node_id.or(found.voltage_node_id);
-        setup.btcpay_store_id = setup.btcpay_store_id.or(found.btcpay_store_id);
+    if matches!(setup.step, Step::CreateNode | Step::CreateStore) {
+        match setup.step.find(&mut run, &setup).await {
+            Ok(Some(Move::Done(found))) => {
+                setup.voltage_node_id = setup.voltage_node_id.or(found.voltage_node_id);
+                setup.btcpay_store_id = setup.btcpay_store_id.or(found.btcpay_store_id);
+            }
+            // Nor can it be looked for. Should it be there, `sweep_orphans` finds it.
+            Ok(_) | Err(SetupError::NotConfigured(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     let keeps_store = {
         let connection = saga.db.connection().await?;
         keeps_store(connection.client(), &setup).await?
     };
+    // Out of service first: an address that takes payments nobody is told of is worse than none.
+    Step::Activate.undo(&mut run, &setup).await?;
     if keeps_store {
         delete_webhooks(saga, &setup).await?;
         setup.btcpay_store_id = None;
     }
-    for step in Step::ALL.into_iter().rev() {
+    for step in Step::ALL.into_iter().rev().filter(|step| *step != Step::Activate) {
         step.undo(&mut run, &setup).await?;
     }
     let now = saga.clock.now();

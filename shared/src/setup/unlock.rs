@@ -16,7 +16,7 @@ use crate::upstream::Provider;
 use crate::voltage::NodeStatus;
 
 /// Nodes opened in one look, one after the other.
-const MOST: usize = 50;
+const MOST: i64 = 50;
 
 /// Opens the nodes of finished setups that Voltage says wait for their password, and returns how many. Those of other
 /// setups their own runs open.
@@ -31,18 +31,20 @@ pub async fn unlock(saga: &Saga, origin: Origin<'_>) -> Result<usize, SetupError
     }
     let mut locked = saga.call(Provider::Voltage, voltage.list_nodes()).await?;
     locked.retain(|node| node.status == NodeStatus::WaitingUnlock);
-    let ids: Vec<String> = locked.iter().take(MOST).map(|node| node.id.to_string()).collect();
+    let ids: Vec<String> = locked.iter().map(|node| node.id.to_string()).collect();
     let mut opened = 0;
     for setup in setups_of(saga, &ids).await? {
         match open(saga, &setup, origin).await {
             Ok(true) => opened += 1,
             Ok(false) => {}
-            // One that does not open must not keep the others closed.
-            Err(SetupError::Upstream(error)) => {
-                metrics::count("NodeUnlockFailed");
-                tracing::error!(target: "setup", setup_id = %setup.id, code = error.code, cause = %error, "a restarted node cannot be opened");
+            Err(error @ (SetupError::Db(_) | SetupError::Audit(_) | SetupError::Secret(_))) => {
+                return Err(error);
             }
-            Err(error) => return Err(error),
+            // One that does not open must not keep the others closed.
+            Err(error) => {
+                metrics::count("NodeUnlockFailed");
+                tracing::error!(target: "setup", setup_id = %setup.id, cause = %error, "a restarted node cannot be opened");
+            }
         }
     }
     Ok(opened)
@@ -76,8 +78,10 @@ async fn setups_of(saga: &Saga, ids: &[String]) -> Result<Vec<Setup>, SetupError
     let sql = concat!(
         "SELECT ",
         columns!(),
-        " FROM lightning_setups s WHERE s.voltage_node_id = ANY ($1) AND s.state = 'finished'"
+        // In no order, so that no node that stalls is always in the way of the same others.
+        " FROM lightning_setups s WHERE s.voltage_node_id = ANY ($1) AND s.state = 'finished'
+          ORDER BY random() LIMIT $2"
     );
-    let rows = query(connection.client(), sql, &[(&ids, Type::TEXT_ARRAY)]).await?;
+    let rows = query(connection.client(), sql, &[(&ids, Type::TEXT_ARRAY), (&MOST, Type::INT8)]).await?;
     Ok(rows.iter().map(Setup::read).collect())
 }

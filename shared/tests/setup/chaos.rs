@@ -149,7 +149,7 @@ async fn world(seed: u64, plan: Plan) -> Result<Tally> {
         scene.first_run(&user).await?;
         *tally.retries.entry(scene.finish(&user, RETRIES).await?).or_default() += 1;
         users.push(user);
-        if number % FINISHED == 0 || number == plan.setups {
+        if number.is_multiple_of(FINISHED) || number == plan.setups {
             // What was given up and is on its way arrives before anybody looks.
             tokio::time::sleep(plan.slow).await;
             settles(&scene).await?;

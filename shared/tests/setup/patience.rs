@@ -66,3 +66,24 @@ async fn a_secret_that_does_not_open_stops_the_setup_and_says_so() -> Result<()>
     assert_eq!(scene.number(code).await?, 1);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_read_when_a_step_ends_stops_the_setup_as_well() -> Result<()> {
+    let scene = Scene::start().await?;
+    let user = scene.user("satoshi").await?;
+    let webhook =
+        CALLS.iter().find(|call| call.step == "create_webhook: create").context("no webhook is made")?;
+    webhook.strike(&scene, &Misbehaviour::CloseBefore, 1)?;
+    scene.first_run(&user).await?;
+    assert_eq!(scene.setup(&user).await?.step.name(), "create_webhook", "{}", scene.story(&user).await?);
+    // Everything at the providers goes well; what is to be kept of it cannot be read.
+    scene
+        .admin
+        .batch_execute("UPDATE lightning_setup_secrets SET macaroon_sealed = webhook_secret_sealed")
+        .await?;
+    let setup = scene.run_again(&user).await?;
+    assert_eq!(setup.state, State::Failed, "{}", scene.story(&user).await?);
+    let code = "SELECT count(*) FROM lightning_setup_steps WHERE last_error_code = 'SECRET_UNREADABLE'";
+    assert_eq!(scene.number(code).await?, 1);
+    Ok(())
+}

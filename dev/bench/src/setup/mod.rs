@@ -154,9 +154,9 @@ async fn rates(
             ground.empty().await?;
             let mine = numbers(&mut first);
             ground.users(mine.0..mine.0 + clients * stride).await?;
-            row.same.push(peer::pgbench(ground, postmaster, (&same, *clients), mine, counts.rate).await?);
+            row.same.push(peer::run(ground, postmaster, (&same, *clients), mine, counts.rate).await?);
             let mine = (first, stride);
-            row.plain.push(peer::pgbench(ground, postmaster, (&plain, *clients), mine, counts.rate).await?);
+            row.plain.push(peer::run(ground, postmaster, (&plain, *clients), mine, counts.rate).await?);
         }
         report.rates.push(row);
     }

@@ -1,6 +1,7 @@
 //! The tables and the verdicts, as Markdown.
 
 use super::commits::{One, REASONS, needed};
+use super::peer;
 use super::plans::Plan;
 use super::rate::Rate;
 use super::resumer::Seen;
@@ -140,10 +141,10 @@ impl Report {
         if self.rates.is_empty() {
             return Ok(());
         }
-        let commits = needed(NodeSource::Voltage);
+        let (commits, peer) = (needed(NodeSource::Voltage), peer::name());
         writeln!(
             text,
-            "\n| at once | setups a second, median (least to most) | pgbench, same statements | of it, ours | pgbench, {commits} INSERTs | of it, ours |\n|---:|---:|---:|---:|---:|---:|"
+            "\n| at once | setups a second, median (least to most) | {peer}, same statements | of it, ours | {peer}, {commits} INSERTs | of it, ours |\n|---:|---:|---:|---:|---:|---:|"
         )?;
         let mut best = (0.0, 0, 0.0);
         for row in &self.rates {
@@ -159,7 +160,7 @@ impl Report {
         self.shares(text)?;
         let (_, clients, share) = best;
         self.judge(
-            &format!("setups a second of pgbench's with the same statements, {clients} at once (our best)"),
+            &format!("setups a second of {peer}'s with the same statements, {clients} at once (our best)"),
             format!(">= {MIN_RATE:.2}"),
             format!("{share:.2}"),
             share >= MIN_RATE,
@@ -170,7 +171,7 @@ impl Report {
     /// Who had the machine meanwhile.
     fn shares(&self, text: &mut String) -> Result<()> {
         text.push_str(
-            "\n| of all cores' time | saga | Postgres | sandbox | setups a second for the time that is not the sandbox's | same statements: pgbench | Postgres | INSERTs: pgbench | Postgres |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            "\n| of all cores' time | saga | Postgres | sandbox | setups a second for the time that is not the sandbox's | same statements: client | Postgres | INSERTs: client | Postgres |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         );
         for row in &self.rates {
             let middle = |runs: &[Rate], of: fn(&Rate) -> f64| {

@@ -81,6 +81,8 @@ pub(in crate::setup) struct Stop<'a> {
     pub(in crate::setup) detail: Option<&'a str>,
     /// Nobody goes on until somebody asks.
     pub(in crate::setup) final_: bool,
+    /// It was looked at and not ready; there is an end to that.
+    pub(in crate::setup) looked: bool,
     pub(in crate::setup) due_at: OffsetDateTime,
 }
 
@@ -92,8 +94,6 @@ pub(in crate::setup) async fn stop(
     now: OffsetDateTime,
 ) -> Result<(), SetupError> {
     let failed = stop.event != "waiting";
-    // A lease that is only given back has waited for nothing.
-    let waited = !failed && stop.code.is_some();
     let changed = execute(
         client,
         "UPDATE lightning_setups
@@ -107,7 +107,7 @@ pub(in crate::setup) async fn stop(
             (&stop.due_at, Type::TIMESTAMPTZ),
             (&now, Type::TIMESTAMPTZ),
             (&failed, Type::BOOL),
-            (&waited, Type::BOOL),
+            (&stop.looked, Type::BOOL),
         ],
     )
     .await?;
