@@ -164,6 +164,22 @@ impl Others {
     }
 }
 
+/// Its user is impatient: what is half gone is not gone on with, and nobody is told that it is there.
+async fn meanwhile_retried(scene: &Scene, user: &User) -> Result<()> {
+    let offered = check::status(scene, user).await?.can_retry;
+    let state = scene.setup(user).await?.state;
+    if row::retry(&scene.admin, user.setup_id, scene.world.now()).await? {
+        ensure!(offered, "a retry that was not offered");
+        scene.run_now(user).await?;
+    } else {
+        ensure!(!offered || state != State::Failed, "a retry was offered");
+    }
+    if scene.setup(user).await?.state == State::Finished {
+        check::whole(scene, user).await?;
+    }
+    Ok(())
+}
+
 /// Whether the undo came to the call at all.
 async fn broken_off(
     scene: &Scene,
@@ -184,6 +200,8 @@ async fn broken_off(
     faults.clear();
     if let Err(error) = first {
         ensure!(matches!(error, UndoError::Setup(SetupError::Upstream(_))), "{error:?}");
+        scene.world.advance(LATER);
+        meanwhile_retried(scene, user).await?;
         scene.world.advance(LATER);
         undone(scene, user).await.map_err(|error| anyhow::anyhow!("again: {error:?}"))?;
     }
