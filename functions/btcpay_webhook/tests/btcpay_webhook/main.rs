@@ -155,7 +155,7 @@ async fn that_the_secret_was_read_is_audited_outside_the_account_s_chain() -> Re
 async fn what_cannot_be_audited_is_not_received() -> Result<()> {
     let world = World::start().await?;
     let store = store(&world, DID).await?;
-    world.db.admin().await?.batch_execute("REVOKE INSERT ON audit_logs FROM satchel_jobs").await?;
+    world.db.admin().await?.batch_execute("REVOKE INSERT ON audit_logs FROM satchel_webhooks").await?;
     let answer = send(&wire(&world).await?, &signed(&store, &delivery(&store, &json!({})))).await?;
     assert_eq!(answer.refusal()?, (500, "INTERNAL"));
     nothing_was_recorded(&world).await

@@ -62,7 +62,7 @@ async fn without_its_database_btcpay_is_asked_to_deliver_again() -> Result<()> {
     let world = World::start().await?;
     let store = store(&world, DID).await?;
     let call = signed(&store, &delivery(&store, &json!({})));
-    world.take_database_away("jobs")?;
+    world.take_database_away("webhooks")?;
     let answer = send(&wire(&world).await?, &call).await?;
     assert_eq!(answer.refusal()?, (503, "UNAVAILABLE"));
     assert_eq!(answer.header("retry-after"), Some("1"));
