@@ -16,8 +16,7 @@ struct Answer<'a> {
     erased_at: OffsetDateTime,
 }
 
-/// Whoever has the words has the money, so the node must have signed just now; that also keeps anybody from trying
-/// often.
+/// Whoever has the words has the money, so a session alone does not do: the node must have signed a short while ago.
 pub async fn hand_over(deps: &Deps, asked: &Asked<'_>) -> Result<Reply, ApiError> {
     let (saga, now) = (&deps.saga, asked.now);
     let ring = saga.sealing.get().await?;

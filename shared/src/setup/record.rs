@@ -102,7 +102,7 @@ impl Run<'_> {
         Ok(self.saga.audit.append(tx, &entry).await?)
     }
 
-    /// Tells of a second store, node or webhook that is gone.
+    /// Tells of a second store or node that is gone.
     pub(super) async fn note_extra(
         &self,
         setup: &Setup,

@@ -69,7 +69,7 @@ pub struct Setup {
     pub due_at: OffsetDateTime,
     pub(super) lease_token: i64,
     pub runs: i32,
-    /// In a row, at this step.
+    /// Since a step last went well.
     pub failures: i32,
     /// Runs that found something not ready, at this step.
     pub(super) waits: i32,
