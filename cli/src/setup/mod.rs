@@ -10,7 +10,6 @@
 mod drive;
 mod list;
 mod locate;
-mod note;
 mod progress;
 mod repair;
 mod retry;

@@ -1,13 +1,12 @@
 use std::fmt::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use shared::db::{self, Transaction};
 use shared::setup::repair::{AdoptError, Adopted, Imported, adopt, broken};
-use shared::setup::{BeginError, NodeSource, Saga};
+use shared::setup::{BeginError, NodeSource, Saga, SetupError, ask, row};
 use uuid::Uuid;
 
 use super::drive::{Patience, drive, say_why};
-use super::note;
 use super::progress::say;
 use super::wiring::{origin, saga};
 use super::words::count;
@@ -100,11 +99,13 @@ impl Plan {
         let now = saga.clock.now();
         match adopt(&tx, &imported, &saga.switch.domain, (&saga.random, now)).await {
             Ok(Adopted { setup_id, is_new }) => {
-                let noted = (origin(COMMAND), now);
+                let setup = row::find(&tx, setup_id).await?.context("the setup is gone")?;
+                let asked = (origin(COMMAND), now);
                 if is_new {
-                    note::begun(saga, &tx, setup_id, noted).await?;
+                    let (ids, what) = ((setup.id, setup.user_id), (&*setup.address, setup.source));
+                    ask::note_begun(&tx, &saga.audit, ids, what, asked).await.map_err(SetupError::from)?;
                 } else {
-                    note::retry(saga, &tx, setup_id, noted).await?;
+                    ask::retry(&tx, &saga.audit, &setup, asked).await?;
                 }
                 db::commit(tx).await?;
                 self.adopted.push((imported, setup_id));

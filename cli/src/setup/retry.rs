@@ -1,11 +1,10 @@
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use shared::db::{self, GenericClient};
-use shared::setup::{Saga, State};
+use shared::setup::{Saga, State, ask, row};
 use uuid::Uuid;
 
 use super::drive::{Patience, drive, say_why, why};
 use super::locate::locate;
-use super::note;
 use super::wiring::{origin, saga};
 use super::words::count;
 use crate::store::From;
@@ -92,7 +91,8 @@ async fn all(saga: &Saga, patience: &Patience) -> Result<String> {
 async fn let_run(saga: &Saga, id: Uuid) -> Result<bool> {
     let mut connection = saga.db.connection_for_job().await?;
     let tx = connection.transaction().await?;
-    let retried = note::retry(saga, &tx, id, (origin(COMMAND), saga.clock.now())).await?;
+    let setup = row::find(&tx, id).await?.context("the setup is gone")?;
+    let retried = ask::retry(&tx, &saga.audit, &setup, (origin(COMMAND), saga.clock.now())).await?;
     db::commit(tx).await?;
     Ok(retried)
 }

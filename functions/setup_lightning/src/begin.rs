@@ -1,12 +1,10 @@
 //! A setup is asked for.
 
 use serde::Deserialize;
-use serde_json::json;
-use shared::audit::Entry;
 use shared::db::{self, Transaction};
 use shared::http::{ApiError, ErrorCode, Reply};
 use shared::session::Session;
-use shared::setup::{Claimed, Intent, NodeSource, SetupError, row};
+use shared::setup::{Claimed, Intent, NodeSource, SetupError, ask, row};
 use shared::{metrics, node};
 
 use crate::{Asked, Deps, run};
@@ -47,15 +45,8 @@ async fn write_down(deps: &Deps, asked: &Asked<'_>, intent: &Intent) -> Result<O
             check_offered(deps, &tx, &session, intent).await?;
             let id = saga.random.id(now);
             row::begin(&tx, (id, session.user_id), intent, now).await?;
-            let entry = Entry {
-                user_id: Some(session.user_id),
-                action: "setup.begun",
-                resource: ("lightning_setup", &id.to_string()),
-                details: json!({ "address": intent.address.to_string(), "node_source": intent.source.name() }),
-                origin: asked.request.origin(),
-                now,
-            };
-            saga.audit.append(&tx, &entry).await?;
+            let (ids, what) = ((id, session.user_id), (&*intent.address.to_string(), intent.source));
+            ask::note_begun(&tx, &saga.audit, ids, what, (asked.request.origin(), now)).await?;
             id
         }
     };

@@ -2,13 +2,12 @@
 //! called from here: `resume_lightning_setups` takes it up within a minute.
 
 use serde::Serialize;
-use serde_json::json;
-use shared::audit::{Entry, Origin};
+use shared::audit::Origin;
 use shared::config::Config;
 use shared::db::{self, DbError, Transaction};
 use shared::http::{ApiError, ErrorCode};
 use shared::setup::status::Summary;
-use shared::setup::{BeginError, Intent, Setup, State, Switch, row};
+use shared::setup::{BeginError, Intent, Setup, State, Switch, ask, row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -108,14 +107,7 @@ pub async fn grant(
             });
         }
     }
-    let entry = Entry {
-        user_id: Some(user_id),
-        action: "setup.begun",
-        resource: ("lightning_setup", &id.to_string()),
-        details: json!({ "address": intent.address.to_string(), "node_source": intent.source.name() }),
-        origin,
-        now,
-    };
-    deps.audit.append(tx, &entry).await?;
+    let what = (&*intent.address.to_string(), intent.source);
+    ask::note_begun(tx, &deps.audit, (id, user_id), what, (origin, now)).await?;
     Ok(Granted { begun: true, ..Granted::new(Summary::InProgress) })
 }

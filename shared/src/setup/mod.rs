@@ -2,7 +2,7 @@
 //! exactly what the outside says, whatever crashes on the way.
 //!
 //! ```text
-//! intent      what a user asks for                    status     what they are told
+//! intent, ask what a user asks for, and its audit     status     what they are told
 //! steps       the table: do, find, undo               handover   the seed, once
 //! run, stop   one run: step after step, and its end   settle     a second store or node, deleted
 //! record      what a run reads and writes besides     orphans    what no setup owns, reported
@@ -17,6 +17,7 @@
 //! together with the next intent. docs/setup.md tells operators what each state means.
 
 mod activation;
+pub mod ask;
 mod error;
 pub mod handover;
 mod intent;

@@ -125,13 +125,12 @@ impl<'a> Run<'a> {
     async fn end_step(&mut self, setup: &Setup, progress: Progress) -> Result<Setup, SetupError> {
         let now = self.saga.clock.now();
         let ring = self.saga.sealing.get().await?;
-        let (mut connection, activation);
-        if setup.step >= Step::CreateWebhook {
-            activation = Some(activation::configurations(self, setup, &progress).await?);
+        let activation = if setup.step >= Step::CreateWebhook {
+            Some(activation::configurations(self, setup, &progress).await?)
         } else {
-            activation = None;
-        }
-        connection = self.saga.db.connection().await?;
+            None
+        };
+        let mut connection = self.saga.db.connection().await?;
         let tx = self.begin(&mut connection, setup).await?;
         let advanced = if setup.step == Step::Activate {
             setup.clone()
