@@ -12,10 +12,10 @@
 //!     ▼
 //! account session challenge        the domain: one module per aggregate: types, rules, SQL
 //! sign_in node token signing_key setup
-//! invoice webhook
-//! audit rate_limit idempotency reseal
+//! invoice webhook payment subscription payout connected_account
+//! audit rate_limit idempotency reseal outbox
 //!     ▼                 ▼
-//! btcpay voltage lnd upstream     providers     lightning (pure)  firebase      formats of others
+//! btcpay voltage lnd stripe upstream   providers     lightning (pure)  firebase      formats of others
 //!     ▼
 //! db migrations config secrets crypto clock random log metrics      ground
 //! ```
@@ -27,15 +27,20 @@ pub mod account;
 pub mod audit;
 pub mod breaker;
 pub mod challenge;
+pub mod connected_account;
 pub mod idempotency;
 pub mod invoice;
 pub mod node;
+pub mod outbox;
+pub mod payment;
+pub mod payout;
 pub mod rate_limit;
 pub mod reseal;
 pub mod session;
 pub mod setup;
 pub mod sign_in;
 pub mod signing_key;
+pub mod subscription;
 pub mod token;
 pub mod webhook;
 
@@ -44,6 +49,7 @@ pub mod firebase;
 pub mod fresh;
 pub mod lightning;
 pub mod lnd;
+pub mod stripe;
 pub mod upstream;
 pub mod voltage;
 

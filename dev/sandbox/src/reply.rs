@@ -10,7 +10,7 @@ use std::{
 use hyper::{
     Response, StatusCode,
     body::{Body, Bytes, Frame, SizeHint},
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use serde_json::Value;
 use tokio::time::Sleep;
@@ -25,6 +25,8 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// In seconds.
     pub(crate) retry_after: Option<u32>,
+    /// Further ones, of the service's own.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
@@ -34,7 +36,7 @@ impl Reply {
 
     /// JSON that is written already.
     pub(crate) fn prepared(status: StatusCode, body: Bytes) -> Self {
-        Self { status, content_type: "application/json", body, retry_after: None }
+        Self { status, content_type: "application/json", body, retry_after: None, headers: Vec::new() }
     }
 
     pub(crate) fn empty(status: StatusCode) -> Self {
@@ -66,6 +68,7 @@ impl Reply {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.headers_mut().extend(self.headers);
         response
     }
 }

@@ -18,6 +18,14 @@ impl Seed {
         f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
     }
 
+    /// Into another order, the same one for the same label.
+    pub(crate) fn shuffle<T>(self, label: &str, all: Vec<T>) -> Vec<T> {
+        let mut drawn: Vec<([u8; 32], T)> =
+            all.into_iter().enumerate().map(|(at, one)| (self.bytes(&format!("{label} {at}")), one)).collect();
+        drawn.sort_by_key(|(lot, _)| *lot);
+        drawn.into_iter().map(|(_, one)| one).collect()
+    }
+
     pub(crate) fn uuid(self, label: &str) -> String {
         let [b @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.bytes(label);
         uuid::Builder::from_random_bytes(b).into_uuid().to_string()

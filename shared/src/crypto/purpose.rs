@@ -11,16 +11,19 @@ pub enum Purpose {
     Wallet,
     BtcpayConfig,
     NodeConfig,
+    /// What a provider told us: the payers' names and addresses are in it.
+    WebhookBody,
 }
 
 impl Purpose {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Macaroon,
         Self::RefreshKey,
         Self::StoredReply,
         Self::Wallet,
         Self::BtcpayConfig,
         Self::NodeConfig,
+        Self::WebhookBody,
     ];
 
     /// As the sealing document and the operator's tool have it.
@@ -32,6 +35,7 @@ impl Purpose {
             Self::Wallet => "wallet",
             Self::BtcpayConfig => "btcpay-config",
             Self::NodeConfig => "node-config",
+            Self::WebhookBody => "webhook-body",
         }
     }
 
@@ -44,6 +48,7 @@ impl Purpose {
             Self::Wallet => b"satchel:v1:wallet",
             Self::BtcpayConfig => b"satchel:v1:btcpay-config",
             Self::NodeConfig => b"satchel:v1:node-config",
+            Self::WebhookBody => b"satchel:v1:webhook-body",
         }
     }
 }

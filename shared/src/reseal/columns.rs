@@ -145,6 +145,7 @@ pub const SEALED_COLUMNS: &[SealedColumn] = &[
     by_uuid!(BtcpayConfig, "lightning_setup_secrets", "setup_id", "webhook_secret_sealed"),
     by_uuid!(BtcpayConfig, "lightning_addresses", "user_id", "btcpay_config_sealed"),
     by_uuid!(NodeConfig, "lightning_addresses", "user_id", "node_config_sealed"),
+    by_uuid!(WebhookBody, "webhook_events", "id", "body_sealed"),
 ];
 
 /// The columns sealed for this purpose.

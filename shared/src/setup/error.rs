@@ -34,6 +34,7 @@ impl SetupError {
             Provider::Btcpay => "BTCPAY_NOT_CONFIGURED",
             Provider::Voltage => "VOLTAGE_NOT_CONFIGURED",
             Provider::Lnd => "LND_NOT_CONFIGURED",
+            Provider::Stripe => "STRIPE_NOT_CONFIGURED",
         }
     }
 }

@@ -188,6 +188,8 @@ impl Saga {
             Provider::Btcpay => self.btcpay.is_some(),
             Provider::Voltage => self.voltage.is_some(),
             Provider::Lnd => true,
+            // No setup uses it.
+            Provider::Stripe => false,
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Answer {
     pub(crate) provider: Provider,
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<std::time::Duration>,
+    /// What the provider itself says of another try, in the one header that does (`Stripe-Should-Retry`).
+    pub(crate) should_retry: Option<bool>,
     pub(crate) body: Bytes,
 }
 
@@ -61,6 +63,14 @@ impl Call {
             self.headers.push((HeaderName::from_static(name), value));
         }
         self.secret(secret)
+    }
+
+    /// A header that is no secret. One that no header can hold is left out.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
     }
 
     /// Part of the body that is a secret.
@@ -109,7 +119,10 @@ impl Call {
         let (head, body) = sent.map_err(|error| self.not_answered(&error)).map(Response::into_parts)?;
         let body = Limited::new(body, self.limit).collect().await.map_err(|error| self.cut(&*error))?;
         let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| retry::after(value, now));
-        Ok(Answer { provider: self.provider, status: head.status, retry_after, body: body.to_bytes() })
+        let said = head.headers.get("stripe-should-retry").and_then(|value| value.to_str().ok());
+        let should_retry = said.and_then(|said| said.parse().ok());
+        let (provider, status, body) = (self.provider, head.status, body.to_bytes());
+        Ok(Answer { provider, status, retry_after, should_retry, body })
     }
 
     fn not_answered(&self, error: &ClientError) -> Trouble {

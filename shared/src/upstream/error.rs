@@ -25,6 +25,9 @@ pub mod code {
         LND_CERTIFICATE_REFUSED, LND_MACAROON_REFUSED, LND_NOT_FOUND, LND_NOT_READY, LND_PASSWORD_REFUSED,
         LND_REJECTED, LND_TIMED_OUT, LND_UNAVAILABLE, LND_UNEXPECTED_ANSWER, LND_URL_REFUSED, LND_WALLET_EXISTS,
         LND_WALLET_LOCKED,
+        STRIPE_ACCOUNT_REFUSED, STRIPE_BREAKER_OPEN, STRIPE_CERTIFICATE_REFUSED, STRIPE_KEY_REFUSED,
+        STRIPE_KEY_UNAVAILABLE, STRIPE_NOT_FOUND, STRIPE_REJECTED, STRIPE_TIMED_OUT, STRIPE_UNAVAILABLE,
+        STRIPE_UNEXPECTED_ANSWER,
     }
 }
 
@@ -64,6 +67,7 @@ impl UpstreamError {
             Provider::Btcpay => code::BTCPAY_BREAKER_OPEN,
             Provider::Voltage => code::VOLTAGE_BREAKER_OPEN,
             Provider::Lnd => code::LND_BREAKER_OPEN,
+            Provider::Stripe => code::STRIPE_BREAKER_OPEN,
         };
         let detail = String::from("not called: its breaker is open");
         Self { provider, failure: Failure::Retry { after: Some(after) }, code, detail, blames: false }
@@ -84,7 +88,13 @@ impl UpstreamError {
 
     /// Whether the call was not even made.
     pub fn is_breaker_open(&self) -> bool {
-        [code::BTCPAY_BREAKER_OPEN, code::VOLTAGE_BREAKER_OPEN, code::LND_BREAKER_OPEN].contains(&self.code)
+        [
+            code::BTCPAY_BREAKER_OPEN,
+            code::VOLTAGE_BREAKER_OPEN,
+            code::LND_BREAKER_OPEN,
+            code::STRIPE_BREAKER_OPEN,
+        ]
+        .contains(&self.code)
     }
 
     pub(crate) fn is(&self, code: &'static str) -> bool {
@@ -155,6 +165,12 @@ impl Provider {
             (Self::Lnd, Common::TimedOut) => code::LND_TIMED_OUT,
             (Self::Lnd, Common::Unavailable) => code::LND_UNAVAILABLE,
             (Self::Lnd, Common::UnexpectedAnswer) => code::LND_UNEXPECTED_ANSWER,
+            (Self::Stripe, Common::CertificateRefused) => code::STRIPE_CERTIFICATE_REFUSED,
+            (Self::Stripe, Common::NotFound) => code::STRIPE_NOT_FOUND,
+            (Self::Stripe, Common::Rejected) => code::STRIPE_REJECTED,
+            (Self::Stripe, Common::TimedOut) => code::STRIPE_TIMED_OUT,
+            (Self::Stripe, Common::Unavailable) => code::STRIPE_UNAVAILABLE,
+            (Self::Stripe, Common::UnexpectedAnswer) => code::STRIPE_UNEXPECTED_ANSWER,
         }
     }
 }

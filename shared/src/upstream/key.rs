@@ -15,7 +15,7 @@ use crate::secrets::{SecretError, SecretHandle};
 /// Longer than any provider's key.
 const MAX_KEY_LENGTH: usize = 512;
 
-/// The secret documents `satchel/btcpay` and `satchel/voltage`.
+/// The secret documents `satchel/btcpay`, `satchel/voltage` and `satchel/stripe`.
 #[derive(Deserialize)]
 pub struct ApiKeyDocument {
     api_key: Secret<String>,

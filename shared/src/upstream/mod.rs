@@ -56,16 +56,18 @@ pub enum Provider {
     Btcpay,
     Voltage,
     Lnd,
+    Stripe,
 }
 
 impl Provider {
-    pub const ALL: [Self; 3] = [Self::Btcpay, Self::Voltage, Self::Lnd];
+    pub const ALL: [Self; 4] = [Self::Btcpay, Self::Voltage, Self::Lnd, Self::Stripe];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Btcpay => "btcpay",
             Self::Voltage => "voltage",
             Self::Lnd => "lnd",
+            Self::Stripe => "stripe",
         }
     }
 
@@ -74,6 +76,7 @@ impl Provider {
             Self::Btcpay => "BtcpayMilliseconds",
             Self::Voltage => "VoltageMilliseconds",
             Self::Lnd => "LndMilliseconds",
+            Self::Stripe => "StripeMilliseconds",
         }
     }
 }

@@ -1,0 +1,38 @@
+use uuid::Uuid;
+
+use super::{Fields, Unreadable};
+
+/// A page to pay at. It is the session that says whether there is anything to pay (`payment_status`), and not the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckoutSession {
+    pub id: String,
+    /// `metadata.payment_id`, or else `client_reference_id`.
+    pub reference: Option<Uuid>,
+    /// `payment`, `subscription` or `setup`.
+    pub mode: String,
+    /// `open`, `complete` or `expired`.
+    pub status: Option<String>,
+    /// `paid`, `unpaid` or `no_payment_required`.
+    pub payment_status: String,
+    pub payment_intent: Option<String>,
+    pub subscription: Option<String>,
+    /// In the smallest unit of the currency.
+    pub amount: Option<i64>,
+    pub currency: Option<String>,
+}
+
+impl CheckoutSession {
+    pub(super) fn read(fields: Fields<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            id: fields.word("id")?,
+            reference: fields.reference().or_else(|| fields.uuid("client_reference_id")),
+            mode: fields.word("mode")?,
+            status: fields.optional_word("status")?,
+            payment_status: fields.word("payment_status")?,
+            payment_intent: fields.optional_id("payment_intent")?,
+            subscription: fields.optional_id("subscription")?,
+            amount: fields.optional_number("amount_total")?,
+            currency: fields.optional_currency("currency")?,
+        })
+    }
+}
