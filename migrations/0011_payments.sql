@@ -7,7 +7,7 @@ CREATE TABLE payments (
     provider        text NOT NULL CONSTRAINT payments_provider CHECK (provider IN ('btcpay', 'stripe')),
     -- Whose it is there: BTCPay's store, Stripe's connected account, or empty for our own.
     account         text NOT NULL,
-    currency        text NOT NULL CONSTRAINT payments_currency_form CHECK (currency ~ '^[a-z]{3}$'),
+    currency        text NOT NULL CONSTRAINT payments_currency_form CHECK (currency ~ '^[a-z0-9]{3,8}$'),
     -- The smallest unit there is: Stripe's minor unit; of `btc` the millisatoshi.
     amount_minor    bigint NOT NULL CONSTRAINT payments_amount_minor CHECK (amount_minor >= 0),
     received_minor  bigint NOT NULL DEFAULT 0,

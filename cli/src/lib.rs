@@ -4,17 +4,25 @@
 //! - [`secrets`]           fresh values for every secret; the next signing key
 //! - [`keys`]              the keys that fields are sealed with
 //! - [`setup`]             Lightning setups: which stopped, why, and on with them
+//! - [`webhooks`]          what providers told us, and through it again
+//! - [`payments`]          what became of a payment, and why
 //! - [`database`]          the five roles, the database, its schema
 //! - [`audit`]             is the log what was written
+//! - [`when`]              times as an operator gives them
+//! - [`words`]             how things are said on a terminal
 //! - [`store`]             where secrets are: AWS Secrets Manager, or a directory
 
 pub mod audit;
 pub mod database;
 pub mod keys;
+pub mod payments;
 pub mod secrets;
 pub mod setup;
 pub mod store;
 pub mod verify_message;
+pub mod webhooks;
+pub mod when;
+pub mod words;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -42,6 +50,12 @@ enum Command {
     /// Look after Lightning setups
     #[command(subcommand)]
     Setup(setup::Command),
+    /// Look into what providers told us, and have it gone through again
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
+    /// Look into payments
+    #[command(subcommand)]
+    Payments(payments::Command),
     /// Make the database and bring its schema up to date
     #[command(subcommand)]
     Database(database::Command),
@@ -56,6 +70,8 @@ pub async fn run(cli: Cli) -> Result<String> {
         Command::Secrets(command) => secrets::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Setup(command) => setup::run(command).await,
+        Command::Webhooks(command) => webhooks::run(command).await,
+        Command::Payments(command) => payments::run(command).await,
         Command::Database(command) => database::run(command).await,
         Command::Audit(command) => audit::run(command).await,
     }

@@ -137,6 +137,14 @@ struct Inner<T> {
 struct Kept<T> {
     value: Arc<T>,
     fetched_at: OffsetDateTime,
+    /// When it was last tried to get a newer one, whatever came of it.
+    looked_at: OffsetDateTime,
+}
+
+impl<T> Kept<T> {
+    fn new(value: &Arc<T>, now: OffsetDateTime) -> Self {
+        Self { value: Arc::clone(value), fetched_at: now, looked_at: now }
+    }
 }
 
 impl<T> Clone for SecretHandle<T> {
@@ -171,7 +179,7 @@ impl<T: Send + Sync + 'static> SecretHandle<T> {
         }
         match self.refetch(kept.is_some()).await {
             Ok(value) => {
-                *kept = Some(Kept { value: Arc::clone(&value), fetched_at: now });
+                *kept = Some(Kept::new(&value, now));
                 Ok(value)
             }
             Err(error) => match kept.as_mut() {
@@ -190,8 +198,24 @@ impl<T: Send + Sync + 'static> SecretHandle<T> {
     pub async fn get_fresh(&self) -> Result<Arc<T>, SecretError> {
         let mut kept = self.inner.kept.lock().await;
         let value = self.fetch().await?;
-        *kept = Some(Kept { value: Arc::clone(&value), fetched_at: self.inner.clock.now() });
+        *kept = Some(Kept::new(&value, self.inner.clock.now()));
         Ok(value)
+    }
+
+    /// The document as it is now, for a caller whom the kept one has just failed and who may have lied; `None` when the
+    /// kept one is younger than `age`, or no other is to be had.
+    pub async fn get_if_older(&self, age: Duration) -> Option<Arc<T>> {
+        let mut kept = self.inner.kept.lock().await;
+        let now = self.inner.clock.now();
+        if let Some(kept) = kept.as_mut() {
+            if now - kept.looked_at < age {
+                return None;
+            }
+            kept.looked_at = now;
+        }
+        let value = self.refetch(true).await.ok()?;
+        *kept = Some(Kept::new(&value, now));
+        Some(value)
     }
 
     /// Waits for the answer only as long as there is nothing else to go by.

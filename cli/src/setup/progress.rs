@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::{Write, stderr};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,13 +7,9 @@ use shared::db::{self, Type};
 use shared::setup::Saga;
 use uuid::Uuid;
 
-const LOOK: Duration = Duration::from_millis(300);
+pub use crate::words::say;
 
-/// A line on standard error.
-pub fn say(line: &str) {
-    // Whoever closed it does not care how things stand.
-    let _ = writeln!(stderr(), "{line}");
-}
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Does the work, and meanwhile says what is written into the log of these setups, a line for each row.
 pub async fn shown<T>(saga: &Saga, setups: &[Uuid], work: impl Future<Output = T>) -> Result<T> {

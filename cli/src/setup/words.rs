@@ -1,8 +1,8 @@
 //! What codes and times are in plain words.
 
 use shared::setup::SetupError;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+
+pub use crate::words::{at, count};
 
 /// What an operator does about an error code, as docs/setup.md has it at more length.
 pub fn advice(code: &str) -> &'static str {
@@ -40,21 +40,6 @@ pub fn advice(code: &str) -> &'static str {
             "see in the log what answered: the provider changed its API, or something stands between"
         }
         _ => "our own rows do not fit together: docs/setup.md has the code",
-    }
-}
-
-/// A time to the second.
-pub fn at(time: OffsetDateTime) -> String {
-    let seconds = time.replace_nanosecond(0).unwrap_or(time);
-    seconds.format(&Rfc3339).unwrap_or_default()
-}
-
-/// `1 store`, `2 stores`, `2 addresses`
-pub fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ if what.ends_with('s') => format!("{number} {what}es"),
-        _ => format!("{number} {what}s"),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     Handle, btcpay, fault,
     lnd::{self, Node, NodeOptions},
     reply::Reply,
-    voltage,
+    stripe, voltage,
 };
 
 pub(crate) fn claims(parts: &Parts) -> bool {
@@ -38,6 +38,7 @@ pub(crate) fn answer(sandbox: &Handle, request: &Request<Bytes>) -> Reply {
     let of_a_service = lnd::control::answer(sandbox, request.method(), &all, request.body())
         .or_else(|| btcpay::control::answer(sandbox, request.method(), &all, request.body()))
         .or_else(|| voltage::control::answer(sandbox, request.method(), &all, request.body()))
+        .or_else(|| stripe::control::answer(sandbox, request.method(), &all, request.body()))
         .or_else(|| fault::control::answer(sandbox, request.method(), &all, request.body()));
     if let Some(done) = of_a_service {
         return reply(done);

@@ -36,7 +36,7 @@ pub struct Call {
 pub struct Objects {
     pub service: Service,
     /// `secret`, `secret_version`; `node`, `wallet`, `macaroon`; `store`, `webhook`, `invoice`, `lightning_invoice`, `user`,
-    /// `api_key`.
+    /// `api_key`; of Stripe its own names for objects (`checkout_session`, `charge`), `event` and `webhook_endpoint`.
     pub kind: &'static str,
     pub created: u64,
     pub deleted: u64,

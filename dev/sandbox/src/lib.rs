@@ -4,6 +4,7 @@
 //! server            listens on 127.0.0.1, in the clear and over TLS; which service is meant; counts, faults, work
 //!   ├─ secrets_manager   AWS Secrets Manager: POST / with `X-Amz-Target: secretsmanager.…`
 //!   ├─ btcpay            BTCPay Server: /btcpay/api/v1/…, stores, invoices, webhooks that are really delivered
+//!   ├─ stripe            Stripe: /stripe/v1/… and /stripe/v2/…, events that are really delivered, in no order
 //!   ├─ voltage           Voltage: /voltage/node…, machines with LND nodes on them
 //!   ├─ lnd               LND nodes: /<node>/v1/…, real macaroons, signatures and invoices, wallets to be made
 //!   └─ control           /sandbox/…: the same handles over HTTP, for another process
@@ -37,7 +38,7 @@
 //! | `GET /sandbox/voltage` | | `{"nodes":[…]}` |
 //! | `PUT /sandbox/voltage` | optional `"delay"` (`{"polls":1,"milliseconds":0}`), `"strangers_take_next"` | |
 //! | `POST`, `DELETE /sandbox/voltage/keys` | `{"key"}` | the key is accepted, or no more |
-//! | `PUT /sandbox/btcpay` | optional `"store_quota"` (`{"most":3}`, `"unlimited"`), `"loopback_allowed"`, `"synchronized"`, `"retry_waits_millis"` (`[10000,60000]`), `"retry_factor"` (`0.01`), `"answer_within_millis"`, `"drop_deliveries"`, `"deliver_twice"` (how many of the next) | `{}` |
+//! | `PUT /sandbox/btcpay` | optional `"store_quota"` (`{"most":3}`, `"unlimited"`), `"loopback_allowed"`, `"synchronized"`, `"retry_waits_millis"` (`[10000,60000]`), `"retry_factor"` (`0.01`), `"answer_within_millis"`, `"drop_deliveries"`, `"deliver_twice"`, `"hold_deliveries"` (how many of the next), `"delay_millis"` | `{}` |
 //! | `POST /sandbox/btcpay/keys` | `{"key","permissions":[…]}`, optional `"administrator"` | 201 `{"key"}`, accepted from now on |
 //! | `DELETE /sandbox/btcpay/keys/{key}` | | `{}`, accepted no more; 404 when it was not |
 //! | `GET /sandbox/btcpay/stores` | | `{"stores":[{"id","name","website","payment_method","webhooks","invoices"}]}` |
@@ -47,6 +48,18 @@
 //! | `GET /sandbox/btcpay/deliveries` | | `{"deliveries":[{"id","original","event","status",…}]}`, those tried |
 //! | `POST /sandbox/btcpay/deliveries/{id}/redeliver` | | `{"id"}` of the new one |
 //! | `POST /sandbox/btcpay/restart` | | `{}`; deliveries that wait in memory are lost |
+//! | `POST /sandbox/btcpay/release` | | `{"released":2}`, deliveries held until now |
+//! | `PUT /sandbox/btcpay/webhooks/{id}/secret` | `{"secret"}` | `{}` |
+//! | `PUT /sandbox/stripe` | optional `"api_version"`, `"livemode"`, `"retry_waits_millis"`, `"retry_factor"`, `"answer_within_millis"`, `"delay_millis"`, `"drop_deliveries"`, `"deliver_twice"`, `"hold_deliveries"`, `"sign_stale"` (`[2,600]`: how many, seconds), `"stop_clock"`, `"step_clock"` | `{}` |
+//! | `POST /sandbox/stripe/endpoints` | a [`NewEndpoint`](stripe::NewEndpoint): `{"url","secret","connect":true}` | 201 `{"id"}` |
+//! | `POST /sandbox/stripe/endpoints/{id}/rotate` | `{"secret"}`, optional `"keep_old_millis"` | `{}` |
+//! | `POST /sandbox/stripe/accounts` | | 201 `{"id"}` |
+//! | `POST /sandbox/stripe/payouts` | `{"amount","currency"}`, optional `"account"` | 201 `{"id"}` |
+//! | `GET /sandbox/stripe/objects/{id}` | | the object |
+//! | `POST /sandbox/stripe/objects/{id}/{act}` | what the act needs of `"amount"`, `"status"`, `"state"`, `"paid"` | `{}`, or 201 `{"id"}` of what it made; acts are those of [`Stripe`](stripe::Stripe): `pay`, `refund`, `move_dispute` … |
+//! | `GET /sandbox/stripe/events`, `…/events/{object}` | | `{"events":[{"id","kind","account","created","thin","object"}]}` |
+//! | `GET /sandbox/stripe/deliveries` | | `{"deliveries":[{"endpoint","event","kind","status","error"}]}`, those tried |
+//! | `POST /sandbox/stripe/release` | | `{"released":2}`, deliveries held until now |
 //! | `GET /sandbox/calls` | | `{"calls":[{"service","method","path","count"}],"objects":[{"service","kind","created","deleted"}]}` |
 //! | `GET /sandbox/faults` | | `{"faults":[…]}`, those still to fire |
 //! | `POST /sandbox/faults` | a [`Fault`] | 201 the fault |
@@ -64,7 +77,7 @@
 //!  "misbehave":{"fail_before":{"status":503,"body":"busy"}}}
 //! ```
 //!
-//! `service` is `secrets_manager`, `btcpay`, `voltage` or `lnd`; `path` is a prefix; `when` is `"always"`,
+//! `service` is `secrets_manager`, `btcpay`, `voltage`, `stripe` or `lnd`; `path` is a prefix; `when` is `"always"`,
 //! `{"times":n}` or `{"probability":0.1}`; `misbehave` is one of [`Misbehaviour`]:
 //!
 //! | `misbehave` | the work is done | the answer |
@@ -91,11 +104,13 @@ mod control;
 mod counts;
 mod fault;
 pub mod lnd;
+mod post;
 mod reply;
 pub mod secrets_manager;
 mod seed;
 mod server;
 mod service;
+pub mod stripe;
 pub mod voltage;
 mod world;
 
@@ -103,4 +118,7 @@ pub use counts::{Call, Connections, Objects};
 pub use fault::{Chaos, Fault, Faults, Misbehaviour, Route, When};
 pub use server::{Sandbox, SandboxOptions};
 pub use service::Service;
+pub use stripe::{
+    CONNECT_SECRET as STRIPE_CONNECT_SECRET, KEY as STRIPE_KEY, PLATFORM_SECRET as STRIPE_PLATFORM_SECRET,
+};
 pub use world::Handle;

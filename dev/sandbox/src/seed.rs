@@ -20,8 +20,11 @@ impl Seed {
 
     /// Into another order, the same one for the same label.
     pub(crate) fn shuffle<T>(self, label: &str, all: Vec<T>) -> Vec<T> {
-        let mut drawn: Vec<([u8; 32], T)> =
-            all.into_iter().enumerate().map(|(at, one)| (self.bytes(&format!("{label} {at}")), one)).collect();
+        let mut drawn: Vec<([u8; 32], T)> = all
+            .into_iter()
+            .enumerate()
+            .map(|(at, one)| (self.bytes(&format!("{label} {at}")), one))
+            .collect();
         drawn.sort_by_key(|(lot, _)| *lot);
         drawn.into_iter().map(|(_, one)| one).collect()
     }

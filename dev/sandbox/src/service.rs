@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::{Request, body::Bytes, http::request::Parts};
 use serde::{Deserialize, Serialize};
 
-use crate::{Handle, btcpay, control, lnd, reply::Reply, secrets_manager, voltage, world::World};
+use crate::{Handle, btcpay, control, lnd, reply::Reply, secrets_manager, stripe, voltage, world::World};
 
 /// Whom a request was meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,13 +18,15 @@ pub enum Service {
     Btcpay,
     /// `/voltage/…`.
     Voltage,
+    /// `/stripe/…`.
+    Stripe,
     /// Every path no other service claims: `/<node>/v1/…`.
     Lnd,
 }
 
 impl Service {
     /// All that are counted and may misbehave.
-    pub const ALL: [Self; 4] = [Self::SecretsManager, Self::Btcpay, Self::Voltage, Self::Lnd];
+    pub const ALL: [Self; 5] = [Self::SecretsManager, Self::Btcpay, Self::Voltage, Self::Stripe, Self::Lnd];
 
     pub(crate) fn of(parts: &Parts) -> Self {
         if secrets_manager::claims(parts) {
@@ -35,6 +37,8 @@ impl Service {
             Self::Btcpay
         } else if voltage::claims(parts) {
             Self::Voltage
+        } else if stripe::claims(parts) {
+            Self::Stripe
         } else {
             Self::Lnd
         }
@@ -44,7 +48,9 @@ impl Service {
     pub(crate) fn path(self, parts: &Parts) -> String {
         match self {
             Self::SecretsManager => format!("/{}", secrets_manager::operation(parts)),
-            Self::Control | Self::Btcpay | Self::Voltage | Self::Lnd => parts.uri.path().to_owned(),
+            Self::Control | Self::Btcpay | Self::Voltage | Self::Stripe | Self::Lnd => {
+                parts.uri.path().to_owned()
+            }
         }
     }
 
@@ -54,6 +60,7 @@ impl Service {
             Self::SecretsManager => secrets_manager::answer(world, request),
             Self::Btcpay => btcpay::answer(world, request),
             Self::Voltage => voltage::answer(world, request),
+            Self::Stripe => stripe::answer(world, request),
             Self::Lnd => lnd::answer(world, request),
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     lnd::{Nodes, NodesState, Tls, TlsState},
     secrets_manager::{Secrets, SecretsState},
     seed::Seed,
+    stripe::{Stripe, StripeState},
     voltage::{Voltage, VoltageState},
 };
 
@@ -28,6 +29,7 @@ pub(crate) struct World {
     pub(crate) nodes: Mutex<NodesState>,
     pub(crate) btcpay: Mutex<BtcpayState>,
     pub(crate) voltage: Mutex<VoltageState>,
+    pub(crate) stripe: Mutex<StripeState>,
     pub(crate) tls: Arc<TlsState>,
     /// Where work goes on that nobody waits for; it ends when `stopped` changes.
     pub(crate) runtime: Runtime,
@@ -52,6 +54,7 @@ impl World {
             nodes: Mutex::default(),
             btcpay: Mutex::new(BtcpayState::new(seed)),
             voltage: Mutex::default(),
+            stripe: Mutex::new(StripeState::new(seed)),
             tls,
             runtime: Runtime::current(),
             stopped,
@@ -88,6 +91,10 @@ impl Handle {
 
     pub fn voltage(&self) -> Voltage {
         Voltage(Arc::clone(&self.0))
+    }
+
+    pub fn stripe(&self) -> Stripe {
+        Stripe(Arc::clone(&self.0))
     }
 
     /// The same services over TLS.

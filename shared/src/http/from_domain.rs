@@ -20,6 +20,8 @@ use crate::sign_in::{CarryOutError, Refusal};
 use crate::token::{IssueError, TokenError};
 use crate::upstream::{Failure, Provider, UpstreamError};
 use crate::webhook::btcpay::SecretsError;
+use crate::webhook::processor::ProcessError;
+use crate::webhook::stripe::TakeInError;
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
@@ -278,7 +280,8 @@ impl From<SetupError> for ApiError {
     }
 }
 
-fn not_configured(provider: Provider) -> ApiError {
+/// What this deployment leaves out.
+pub fn not_configured(provider: Provider) -> ApiError {
     let message = format!("{} is not configured in this deployment", provider.name());
     ApiError::not_offered(ErrorCode::ProviderNotConfigured, message)
 }
@@ -305,6 +308,25 @@ impl From<SecretsError> for ApiError {
             SecretsError::Unreadable => Self::internal("the store's configuration opened to something else"),
             SecretsError::Audit(source) => source.into(),
             SecretsError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<TakeInError> for ApiError {
+    fn from(error: TakeInError) -> Self {
+        match error {
+            TakeInError::Seal(source) => source.into(),
+            TakeInError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<ProcessError> for ApiError {
+    fn from(error: ProcessError) -> Self {
+        match error {
+            ProcessError::Secret(source) => source.into(),
+            ProcessError::Seal(source) => source.into(),
+            ProcessError::Db(source) => source.into(),
         }
     }
 }

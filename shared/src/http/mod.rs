@@ -13,6 +13,7 @@ mod tests;
 
 pub use code::ErrorCode;
 pub use error::{ApiError, Detail};
+pub use from_domain::not_configured;
 pub use reply::Reply;
 pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request};
 

@@ -14,6 +14,7 @@ const TABLE: [(ErrorCode, &str, u16); 21] = [
     (ErrorCode::Unauthenticated, "UNAUTHENTICATED", 401),
     (ErrorCode::TokenExpired, "TOKEN_EXPIRED", 401),
     (ErrorCode::SignatureRejected, "SIGNATURE_REJECTED", 401),
+    (ErrorCode::WebhookRejected, "WEBHOOK_REJECTED", 400),
     (ErrorCode::Forbidden, "FORBIDDEN", 403),
     (ErrorCode::StepUpRequired, "STEP_UP_REQUIRED", 403),
     (ErrorCode::NotFound, "NOT_FOUND", 404),

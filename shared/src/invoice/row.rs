@@ -6,9 +6,14 @@ use uuid::Uuid;
 use super::Order;
 use crate::db::{DbError, GenericClient, Row, Type, execute, query_one, query_opt};
 use crate::idempotency::{IdempotencyError, KEPT_FOR};
+use crate::payment::btcpay::BITCOIN;
+use crate::payment::{self, NewPayment, Source};
 
 /// Longer than a request may take, so that its lease outlives it.
 pub const LEASE: Duration = Duration::from_secs(30);
+
+/// When BTCPay is asked what became of an invoice, should it not have told by then.
+const POLLED_AFTER: Duration = Duration::from_mins(5);
 
 /// The caller's own name for a request.
 #[derive(Clone, Copy)]
@@ -129,7 +134,29 @@ pub async fn begin(
     .map_err(IdempotencyError::from)?;
     match key {
         Some(key) if inserted == 0 => take_up(client, user_id, order, key, now).await,
-        _ => Ok(Begun::Ours(Claimed { id, store, order: order.clone(), earlier: false, lease_token: 1 })),
+        _ => {
+            payment::create(client, &payment_of((id, user_id), &store, order, now), now).await?;
+            Ok(Begun::Ours(Claimed { id, store, order: order.clone(), earlier: false, lease_token: 1 }))
+        }
+    }
+}
+
+/// The payment an invoice is for: on record before BTCPay can tell anything of it.
+fn payment_of<'a>(
+    (id, user_id): (Uuid, Uuid),
+    store: &'a str,
+    order: &Order,
+    now: OffsetDateTime,
+) -> NewPayment<'a> {
+    let expires_at = now + LEASE + Duration::from_secs(order.expiry_seconds().into());
+    NewPayment {
+        id,
+        user_id,
+        source: Source { provider: "btcpay", account: store },
+        currency: BITCOIN,
+        amount_minor: i64::try_from(order.amount_msat).unwrap_or(i64::MAX),
+        expires_at: Some(expires_at),
+        poll_at: Some(now + POLLED_AFTER),
     }
 }
 

@@ -159,6 +159,7 @@ pub async fn claim_unclaimed(
         &[(&(now - CLAIMED_FOR), Type::TIMESTAMPTZ), (&CLAIMED_AT_ONCE, Type::INT8)],
     )
     .await?;
+    let mut claimed = 0;
     for row in &rows {
         let source = Source { provider: row.get("provider"), account: row.get("account") };
         let (object_id, root_id): (&str, &str) = (row.get("object_id"), row.get("root_id"));
@@ -169,6 +170,7 @@ pub async fn claim_unclaimed(
         let ids: Vec<&str> = unclaimed.map(|one| one.state.object_id.as_str()).collect();
         object::bring_along(client, &source, &ids, (root_id, Some(payment.id)), now).await?;
         follow(client, random, &payment, now).await?;
+        claimed += 1;
     }
-    Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
+    Ok(claimed)
 }

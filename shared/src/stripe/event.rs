@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::object::Fields;
+use super::object::{Fields, is_word};
 
 /// The version every call asks for, and the one to set on the webhook endpoints. An event of another version is read
 /// all the same.
@@ -149,7 +149,7 @@ impl Event {
     /// The object the event is about. A balance has no id, and some thin events are about nothing.
     pub fn object_id(&self) -> Option<&str> {
         match &self.content {
-            Content::Snapshot(object) => object.get("id").and_then(Value::as_str),
+            Content::Snapshot(object) => object.get("id").and_then(Value::as_str).filter(|id| is_word(id)),
             Content::Thin(related) => related.as_ref().map(|related| related.id.as_str()),
         }
     }
@@ -161,13 +161,7 @@ fn refused(unreadable: super::Unreadable) -> NotAnEvent {
 
 fn snapshot(document: &mut Map<String, Value>) -> Result<Content, NotAnEvent> {
     let object = document.get_mut("data").and_then(|data| data.get_mut("object")).map(Value::take);
-    let object = object.filter(Value::is_object).ok_or(NotAnEvent("data.object"))?;
-    match object.get("id") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(id)) if super::object::is_word(id) => {}
-        Some(_) => return Err(NotAnEvent("data.object.id")),
-    }
-    Ok(Content::Snapshot(object))
+    object.filter(Value::is_object).map(Content::Snapshot).ok_or(NotAnEvent("data.object"))
 }
 
 fn related(document: &Map<String, Value>) -> Result<Content, NotAnEvent> {

@@ -14,3 +14,6 @@ pub use object::{
     Movement, Object, PaymentIntent, Payout, Refund, Reversal, Subscription, Transfer, Unreadable,
 };
 pub use path::{Kind, NotAnId, Path};
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,30 @@ impl Path {
         format!("/v1/{}/{}{}", self.kind.collection(), self.id, self.kind.query())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_path_and_is_found_by_its_name() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of_object(kind.object()), Some(kind));
+            let path = Path::new(kind, "id_1").unwrap().text();
+            assert!(path.starts_with("/v1/") && path.contains(&format!("{}/id_1", kind.collection())));
+        }
+        let session = Path::new(Kind::CheckoutSession, "cs_test_a1").unwrap();
+        assert_eq!(session.text(), "/v1/checkout/sessions/cs_test_a1");
+        assert_eq!(Path::new(Kind::Charge, "py_1").unwrap().text(), "/v1/charges/py_1?expand[]=refunds");
+        assert_eq!(Kind::of_object("balance"), None);
+    }
+
+    #[test]
+    fn what_could_lead_elsewhere_is_no_id() {
+        let long = "a".repeat(256);
+        for id in ["", "../accounts", "a/b", "a?b", "a#b", "a b", "a%2fb", "a\r\nb", "ä", &long] {
+            assert_eq!(Path::new(Kind::Refund, id), Err(NotAnId), "{id}");
+        }
+        assert!(Path::new(Kind::Refund, &long[1..]).is_ok());
+    }
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Event, Sender};
+use super::{Event, Fate, Sender, reason};
 use crate::audit::{AuditError, Auditor, Entry, Origin};
 use crate::btcpay::StoreId;
 use crate::btcpay::webhook::{Delivery, EventType};
@@ -75,7 +75,18 @@ pub fn event<'a>(store: &'a StoreId, delivery: &'a Delivery, body: &'a [u8]) -> 
         event_id: &delivery.original_delivery_id,
         kind: name(&delivery.event),
         object_id: delivery.invoice_id.as_ref().map(crate::btcpay::InvoiceId::as_str),
+        livemode: None,
+        api_version: None,
+        occurred_at: delivery.timestamp,
         body,
+    }
+}
+
+/// What is to become of a delivery: an invoice is read again by whoever takes the row up at `at`.
+pub fn fate(delivery: &Delivery, at: OffsetDateTime, attempts: i32) -> Fate {
+    match (&delivery.event, &delivery.invoice_id) {
+        (EventType::Other(_), _) | (_, None) => Fate::Ignored(reason::UNKNOWN_TYPE),
+        _ => Fate::Due { at, attempts, code: None },
     }
 }
 

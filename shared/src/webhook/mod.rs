@@ -1,78 +1,26 @@
-//! The inbox: what providers tell us, each thing once, as the very bytes that were signed.
+//! Webhooks: what providers tell us, each thing once, and what follows from it.
 //!
-//! A webhook is verified, written down and answered. What it means is found out afterwards, from the rows that wait in
-//! `received`, so that a slow effect never makes a provider wait and a mistake of ours never loses what it said. One
-//! submodule per provider knows whose secret signs and what the keys are called; the rows are all alike.
+//! ```text
+//! inbox       the rows: what was told, as the very bytes that were signed, and what is to become of it
+//! stripe      what follows from an event of Stripe's: most of it at once, in the transaction that records it
+//! btcpay      whose secret signs, and what a delivery of BTCPay's is called
+//! queue       the rows that wait: taken up under a lease, tried again later, given up in the end
+//! processor   what waits: the provider is asked, and its answer applied
+//! refetch     what two events of one second disagree about: the provider's word decides
+//! reconcile   what never came: the providers' own lists, through the same inbox
+//! desk        what an operator looks up and drives again
+//! ```
+//!
+//! A repeat finds its row. An effect and the end of its row are one transaction, so neither is without the other.
 
 pub mod btcpay;
+pub mod desk;
+pub mod inbox;
+pub mod processor;
+pub mod queue;
+pub mod reconcile;
+pub mod refetch;
+pub mod stripe;
 
-use time::OffsetDateTime;
-use uuid::Uuid;
-
-use crate::db::{DbError, GenericClient, Type, execute};
-
-/// Who tells us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
-    Btcpay,
-}
-
-impl Sender {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Btcpay => "btcpay",
-        }
-    }
-}
-
-/// One thing we were told, in a delivery whose signature is good.
-pub struct Event<'a> {
-    pub sender: Sender,
-    /// Whose it is at the provider: BTCPay's store.
-    pub account: &'a str,
-    /// Which of the account's webhooks sent it; empty where events are numbered for the account as a whole.
-    pub webhook_id: &'a str,
-    /// The provider's name for it, the same on every copy.
-    pub event_id: &'a str,
-    pub kind: &'a str,
-    /// What it is about: BTCPay's invoice.
-    pub object_id: Option<&'a str>,
-    pub body: &'a [u8],
-}
-
-/// Whether a delivery told us anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    New,
-    /// Its row was there.
-    Repeat,
-}
-
-/// Writes the event down, unless it is. A copy that comes at the same moment waits for the first one's transaction.
-pub async fn record(
-    client: &impl GenericClient,
-    id: Uuid,
-    event: &Event<'_>,
-    now: OffsetDateTime,
-) -> Result<Recorded, DbError> {
-    let inserted = execute(
-        client,
-        "INSERT INTO webhook_events
-             (id, provider, account, webhook_id, event_id, type, object_id, body, state, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'received', $9)
-         ON CONFLICT ON CONSTRAINT webhook_events_event_id_key DO NOTHING",
-        &[
-            (&id, Type::UUID),
-            (&event.sender.name(), Type::TEXT),
-            (&event.account, Type::TEXT),
-            (&event.webhook_id, Type::TEXT),
-            (&event.event_id, Type::TEXT),
-            (&event.kind, Type::TEXT),
-            (&event.object_id, Type::TEXT),
-            (&event.body, Type::BYTEA),
-            (&now, Type::TIMESTAMPTZ),
-        ],
-    )
-    .await?;
-    Ok(if inserted == 1 { Recorded::New } else { Recorded::Repeat })
-}
+pub use inbox::{Event, Fate, NewRow, Recorded, Sender, body, body_field, reason, record, redirect};
+pub use processor::Processor;

@@ -10,6 +10,7 @@ mod keys;
 mod lnd;
 mod secrecy;
 mod server;
+mod stripe;
 mod tls;
 mod tries;
 mod voltage;

@@ -31,6 +31,8 @@ struct Settings {
     answer_within_millis: Option<u64>,
     drop_deliveries: Option<u64>,
     deliver_twice: Option<u64>,
+    hold_deliveries: Option<u64>,
+    delay_millis: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +71,10 @@ pub(crate) fn answer(sandbox: &Handle, method: &Method, segments: &[&str], body:
         (&Method::POST, ["deliveries", delivery, "redeliver"]) => {
             btcpay.redeliver(delivery).map(|id| (StatusCode::OK, json!({"id": id})))
         }
+        (&Method::POST, ["release"]) => {
+            Ok((StatusCode::OK, json!({"released": btcpay.release_deliveries()})))
+        }
+        (&Method::PUT, ["webhooks", id, "secret"]) => new_secret(&btcpay, id, body),
         (&Method::POST, ["restart"]) => {
             btcpay.restart();
             Ok((StatusCode::OK, json!({})))
@@ -98,6 +104,21 @@ fn add_key(btcpay: &Btcpay, body: &[u8]) -> Answer {
     Ok((StatusCode::CREATED, json!({"key": key})))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewSecret {
+    secret: String,
+}
+
+fn new_secret(btcpay: &Btcpay, webhook: &str, body: &[u8]) -> Answer {
+    let NewSecret { secret } = serde_json::from_slice(body)?;
+    Ok(if btcpay.set_webhook_secret(webhook, &secret) {
+        (StatusCode::OK, json!({}))
+    } else {
+        (StatusCode::NOT_FOUND, json!({"error": "no such webhook"}))
+    })
+}
+
 fn set(btcpay: &Btcpay, body: &[u8]) -> Answer {
     let new: Settings = serde_json::from_slice(body).context("not the settings of btcpay")?;
     new.retry_factor.map(|factor| btcpay.set_retry_factor(factor)).transpose()?;
@@ -124,6 +145,12 @@ fn set(btcpay: &Btcpay, body: &[u8]) -> Answer {
     }
     if let Some(count) = new.deliver_twice {
         btcpay.deliver_twice(count);
+    }
+    if let Some(count) = new.hold_deliveries {
+        btcpay.hold_deliveries(count);
+    }
+    if let Some(millis) = new.delay_millis {
+        btcpay.delay_deliveries(Duration::from_millis(millis));
     }
     Ok((StatusCode::OK, json!({})))
 }

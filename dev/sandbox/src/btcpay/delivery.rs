@@ -4,13 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use data_encoding::HEXLOWER;
-use http_body_util::Full;
-use hyper::{
-    Method, Request,
-    body::Bytes,
-    header::{CONTENT_TYPE, HeaderName},
-};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper::{body::Bytes, header::HeaderName};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -20,6 +14,7 @@ use super::{
 };
 use crate::{
     clock,
+    post::{Outcome, post},
     world::{World, lock},
 };
 
@@ -35,24 +30,9 @@ pub(crate) struct StoredDelivery {
     pub(crate) outcome: Outcome,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Answered(u16),
-    /// No answer, and why.
-    Failed(String),
-}
-
-impl Outcome {
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Answered(status) => Some(*status),
-            Self::Failed(_) => None,
-        }
-    }
-
-    fn may_be_retried(&self) -> bool {
-        matches!(self.status(), None | Some(408 | 429 | 500..=599))
-    }
+/// Whether another try may help.
+fn may_be_retried(outcome: &Outcome) -> bool {
+    matches!(outcome.status(), None | Some(408 | 429 | 500..=599))
 }
 
 impl StoredDelivery {
@@ -104,6 +84,29 @@ pub(crate) fn enqueue(world: &Arc<World>, state: &mut BtcpayState, webhook: &str
         state.settings.drop_next -= 1;
         return;
     }
+    if state.settings.hold_next > 0 {
+        state.settings.hold_next -= 1;
+        state.held.push((webhook.to_owned(), what));
+        if state.settings.hold_next == 0 {
+            release(world, state);
+        }
+        return;
+    }
+    append(world, state, webhook, what);
+}
+
+/// All that are held, in an order drawn from the seed.
+pub(crate) fn release(world: &Arc<World>, state: &mut BtcpayState) -> usize {
+    state.settings.hold_next = 0;
+    let held = std::mem::take(&mut state.held);
+    let (count, label) = (held.len(), format!("btcpay order {}", state.deliveries.len()));
+    for (webhook, what) in state.seed.shuffle(&label, held) {
+        append(world, state, &webhook, what);
+    }
+    count
+}
+
+fn append(world: &Arc<World>, state: &mut BtcpayState, webhook: &str, what: Queued) {
     let Some(known) = state.webhook_mut(webhook) else { return };
     known.queue.push_back(what);
     if !known.busy {
@@ -140,12 +143,14 @@ async fn deliver(world: &World, webhook: &str, next: Queued) {
         }
         Queued::Again(event, attempt) => (event, attempt),
     };
+    let delay = lock(&world.btcpay).settings.delay;
+    tokio::time::sleep(delay).await;
     let original = attempt.original.clone();
     let mut attempt = Some(attempt);
     let mut waits = retry_waits(&lock(&world.btcpay)).into_iter();
     while let Some(this) = attempt.take() {
         let Some(outcome) = send(world, &event, this).await else { return };
-        let Some(wait) = waits.next().filter(|_| outcome.may_be_retried()) else { return };
+        let Some(wait) = waits.next().filter(|_| may_be_retried(&outcome)) else { return };
         tokio::time::sleep(wait).await;
         let mut state = lock(&world.btcpay);
         let automatic = state.webhook(webhook).is_some_and(|w| w.enabled && w.automatic_redelivery);
@@ -183,12 +188,7 @@ async fn send(world: &World, event: &Event, attempt: Attempt) -> Option<Outcome>
     };
     let mut outcome = Outcome::Failed(String::new());
     for _ in 0..times {
-        let answer = tokio::time::timeout(within, post(&url, &signature, body.clone())).await;
-        outcome = match answer {
-            Ok(Ok(status)) => Outcome::Answered(status),
-            Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
-            Err(_) => Outcome::Failed("no answer in time".into()),
-        };
+        outcome = post(&url, (SIGNATURE, &signature), body.clone(), within).await;
     }
     let delivered = clock::now().unix_timestamp();
     let mut state = lock(&world.btcpay);
@@ -205,16 +205,4 @@ async fn send(world: &World, event: &Event, attempt: Attempt) -> Option<Outcome>
 pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body);
     format!("sha256={}", HEXLOWER.encode(tag.as_ref()))
-}
-
-/// A connection of its own each time: a kept one may have been closed by then, and that would look like no answer.
-async fn post(url: &str, signature: &str, body: Bytes) -> anyhow::Result<u16> {
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(url)
-        .header(CONTENT_TYPE, "application/json")
-        .header(SIGNATURE, signature)
-        .body(Full::new(body))?;
-    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-    Ok(client.request(request).await?.status().as_u16())
 }

@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::{
-    delivery::{Outcome, StoredDelivery},
+    delivery::{self, StoredDelivery},
     invoice::{Status, StoredInvoice},
     payments,
     permission::Permission,
@@ -199,7 +199,7 @@ impl Btcpay {
 
     /// Every delivery tried so far, oldest first.
     pub fn deliveries(&self) -> Vec<Delivery> {
-        self.state(|state| state.deliveries.iter().map(delivery).collect())
+        self.state(|state| state.deliveries.iter().map(describe).collect())
     }
 
     /// Sends it again, as the button in the server's pages does; gives the id of the new delivery.
@@ -216,6 +216,30 @@ impl Btcpay {
     /// The next so many deliveries are sent twice, byte for byte.
     pub fn deliver_twice(&self, count: u64) {
         self.settings(|settings| settings.double_next = count);
+    }
+
+    /// The next so many deliveries are held until all of them are there, and queued then in an order drawn from the
+    /// seed: `BTCPay` itself keeps the order, its restarts and redeliveries do not.
+    pub fn hold_deliveries(&self, count: u64) {
+        self.settings(|settings| settings.hold_next = count);
+    }
+
+    /// Queues what is held, few as it may be; gives how many.
+    pub fn release_deliveries(&self) -> usize {
+        self.state(|state| delivery::release(&self.0, state))
+    }
+
+    /// Every delivery from now on sets out so much later, and what stands behind it waits.
+    pub fn delay_deliveries(&self, delay: Duration) {
+        self.settings(|settings| settings.delay = delay);
+    }
+
+    /// A webhook's one secret becomes another from the next try on; whether there was such a webhook.
+    pub fn set_webhook_secret(&self, webhook: &str, secret: &str) -> bool {
+        self.state(|state| {
+            let known = state.webhook_mut(webhook);
+            known.map(|known| secret.clone_into(&mut known.secret)).is_some()
+        })
     }
 
     /// What waits in memory is forgotten, retries included.
@@ -268,11 +292,7 @@ fn invoice(invoice: &StoredInvoice) -> Invoice {
     }
 }
 
-fn delivery(delivery: &StoredDelivery) -> Delivery {
-    let error = match &delivery.outcome {
-        Outcome::Answered(_) => None,
-        Outcome::Failed(why) => Some(why.clone()),
-    };
+fn describe(delivery: &StoredDelivery) -> Delivery {
     Delivery {
         id: delivery.attempt.delivery.clone(),
         original: delivery.attempt.original.clone(),
@@ -281,7 +301,7 @@ fn delivery(delivery: &StoredDelivery) -> Delivery {
         invoice: delivery.event.invoice.clone(),
         event: delivery.event.kind,
         status: delivery.outcome.status(),
-        error,
+        error: delivery.outcome.error(),
         body: delivery.body.clone(),
     }
 }

@@ -97,6 +97,10 @@ pub(crate) struct Settings {
     pub(crate) drop_next: u64,
     /// The next so many deliveries are sent twice.
     pub(crate) double_next: u64,
+    /// The next so many deliveries are held, and queued in another order when all are there.
+    pub(crate) hold_next: u64,
+    /// Before the first try of every delivery.
+    pub(crate) delay: Duration,
     /// Stores and webhooks are listed so, else the oldest first.
     pub(crate) newest_first: bool,
 }
@@ -114,6 +118,8 @@ impl Default for Settings {
             answer_within: Duration::from_secs(10),
             drop_next: 0,
             double_next: 0,
+            hold_next: 0,
+            delay: Duration::ZERO,
             newest_first: false,
         }
     }
@@ -138,6 +144,8 @@ pub(crate) struct BtcpayState {
     pub(crate) by_hash: HashMap<[u8; 32], String>,
     pub(crate) deliveries: Vec<StoredDelivery>,
     pub(crate) delivery_numbers: HashMap<String, usize>,
+    /// For which webhook, and what; in memory, too.
+    pub(crate) held: Vec<(String, Queued)>,
     /// Who works on a delivery gives up when this changes.
     pub(crate) restarted: watch::Sender<()>,
 }
@@ -159,6 +167,7 @@ impl BtcpayState {
             by_hash: HashMap::new(),
             deliveries: Vec::new(),
             delivery_numbers: HashMap::new(),
+            held: Vec::new(),
             restarted: watch::Sender::new(()),
         };
         for (name, administrator) in [("merchant", false), ("administrator", true)] {
@@ -204,6 +213,7 @@ impl BtcpayState {
     /// What was in memory only is lost.
     pub(crate) fn restart(&mut self) {
         self.restarted.send_replace(());
+        self.held.clear();
         for webhook in self.stores.values_mut().flat_map(|store| &mut store.webhooks) {
             webhook.queue.clear();
         }

@@ -172,7 +172,9 @@ impl Job {
         said.push(String::from_utf8_lossy(self.request.body()).into_owned());
         let code = if self.service == Service::Lnd { json!(2) } else { json!("quoted") };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        Reply::json(status, &json!({"code": code, "message": said.join("; ")}))
+        let refusal = json!({"code": code, "message": said.join("; ")});
+        let nested = self.service == Service::Stripe;
+        Reply::json(status, &if nested { json!({"error": refusal}) } else { refusal })
     }
 
     fn creates(&self) -> bool {

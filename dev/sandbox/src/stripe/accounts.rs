@@ -51,7 +51,7 @@ impl AccountState {
 
 impl Act<'_> {
     /// An account of the platform's, made through v1 or v2.
-    pub(crate) fn new_account(&mut self, members: Value, v2: Value) -> String {
+    pub(crate) fn new_account(&mut self, members: Value, v2: &Value) -> String {
         let account = self.make(Kind::Account, members);
         self.hide(&account, json!({"v2": v2}));
         self.show_state(&account, AccountState::Onboarding);
@@ -159,11 +159,11 @@ impl Act<'_> {
         let deadline = (state == AccountState::ActionSoon).then(|| written(self.now() + 14 * 86_400));
         let entry = |when: bool, status: &str| {
             let deadline = json!({"status": status, "time": deadline});
-            json!({"description": "individual.verification.document", "minimum_deadline": deadline})
-                .as_object()
-                .filter(|_| when)
-                .map(|entry| json!([entry]))
-                .unwrap_or_else(|| json!([]))
+            let entry = json!({
+                "description": "individual.verification.document",
+                "minimum_deadline": deadline,
+            });
+            if when { json!([entry]) } else { json!([]) }
         };
         let entries = match state {
             AccountState::Onboarding | AccountState::Restricted => entry(true, "past_due"),

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use hyper::{body::Bytes, header::HeaderName};
-use serde_json::{Value, json};
 
 use super::{signature, state::StripeState};
 use crate::{
@@ -32,18 +31,6 @@ pub(crate) struct StoredDelivery {
     pub(crate) outcome: Outcome,
 }
 
-impl StoredDelivery {
-    pub(crate) fn json(&self) -> Value {
-        json!({
-            "endpoint": self.endpoint,
-            "event": self.event,
-            "type": self.kind,
-            "status": self.outcome.status(),
-            "error": self.outcome.error(),
-        })
-    }
-}
-
 /// To every endpoint that asked for it.
 pub(crate) fn dispatch(world: &Arc<World>, state: &mut StripeState, event: usize) {
     let Some(known) = state.events.get_mut(event) else { return };
@@ -68,7 +55,7 @@ pub(crate) fn schedule(world: &Arc<World>, state: &mut StripeState, parcel: Parc
         }
         return;
     }
-    launch(world, state, parcel);
+    launch(world, state, &parcel);
 }
 
 /// One of so many left, if there is one.
@@ -94,7 +81,7 @@ pub(crate) fn release(world: &Arc<World>, state: &mut StripeState) {
     });
 }
 
-fn launch(world: &Arc<World>, state: &mut StripeState, parcel: Parcel) {
+fn launch(world: &Arc<World>, state: &mut StripeState, parcel: &Parcel) {
     let times = if taken(&mut state.settings.double_next) { 2 } else { 1 };
     state.under_way += times;
     for _ in 0..times {
@@ -152,12 +139,12 @@ async fn attempt(world: &World, parcel: &Parcel) -> bool {
 
 fn prepare(state: &mut StripeState, parcel: &Parcel) -> Option<(String, StoredDelivery, Duration)> {
     let now = clock::now();
-    let stale = if taken(&mut state.settings.stale_next.0) { state.settings.stale_next.1 } else { 0 };
+    let behind = if taken(&mut state.settings.stale_next.0) { state.settings.stale_next.1 } else { 0 };
     let endpoint = state.endpoints.iter().find(|one| one.id == parcel.endpoint && one.enabled)?;
     let event = state.events.get(parcel.event)?;
     let body = event.body(endpoint.api_version.as_deref().unwrap_or(&state.settings.api_version));
     let secrets = endpoint.live_secrets(now.unix_timestamp_nanos() / 1_000_000);
-    let signature = signature::header(&body, &secrets, now.unix_timestamp() - stale);
+    let signature = signature::header(&body, &secrets, now.unix_timestamp() - behind);
     let sent = StoredDelivery {
         endpoint: endpoint.id.clone(),
         event: event.id.clone(),

@@ -8,8 +8,7 @@ use super::{act::Act, kind::Kind};
 /// What a dispute costs, whoever wins it.
 const FEE: i64 = 1500;
 
-const OPEN: [&str; 4] =
-    ["needs_response", "under_review", "warning_needs_response", "warning_under_review"];
+const OPEN: [&str; 4] = ["needs_response", "under_review", "warning_needs_response", "warning_under_review"];
 
 impl Act<'_> {
     /// Of the whole charge unless said otherwise. An inquiry takes no money yet.

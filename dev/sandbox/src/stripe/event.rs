@@ -104,26 +104,28 @@ pub(crate) fn snapshot(state: &StripeState, id: &str) -> Value {
     };
     match stored.kind {
         Kind::Charge => {
-            value["refunds"] = list(of(Kind::Refund, "charge"), &format!("/v1/charges/{id}/refunds"));
+            value["refunds"] = list(&of(Kind::Refund, "charge"), &format!("/v1/charges/{id}/refunds"));
         }
         Kind::Intent => {
-            let charges = of(Kind::Charge, "payment_intent").iter().map(|c| snapshot(state, &text(c, "id")));
-            value["charges"] = list(charges.collect(), &format!("/v1/charges?payment_intent={id}"));
+            let charges = of(Kind::Charge, "payment_intent");
+            let charges: Vec<Value> =
+                charges.iter().map(|charge| snapshot(state, &text(charge, "id"))).collect();
+            value["charges"] = list(&charges, &format!("/v1/charges?payment_intent={id}"));
         }
         Kind::ApplicationFee => {
             let refunds = of(Kind::FeeRefund, "fee");
-            value["refunds"] = list(refunds, &format!("/v1/application_fees/{id}/refunds"));
+            value["refunds"] = list(&refunds, &format!("/v1/application_fees/{id}/refunds"));
         }
         Kind::Transfer => {
             let reversals = of(Kind::TransferReversal, "transfer");
-            value["reversals"] = list(reversals, &format!("/v1/transfers/{id}/reversals"));
+            value["reversals"] = list(&reversals, &format!("/v1/transfers/{id}/reversals"));
         }
         _ => {}
     }
     value
 }
 
-pub(crate) fn list(data: Vec<Value>, url: &str) -> Value {
+pub(crate) fn list(data: &[Value], url: &str) -> Value {
     json!({"object": "list", "data": data, "has_more": false, "url": url})
 }
 

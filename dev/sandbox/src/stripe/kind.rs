@@ -21,25 +21,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 16] = [
-        Self::Session,
-        Self::Intent,
-        Self::Charge,
-        Self::Refund,
-        Self::Dispute,
-        Self::Payout,
-        Self::Account,
-        Self::Customer,
-        Self::Subscription,
-        Self::Invoice,
-        Self::BalanceTransaction,
-        Self::ApplicationFee,
-        Self::FeeRefund,
-        Self::Transfer,
-        Self::TransferReversal,
-        Self::FraudWarning,
-    ];
-
     /// `object`, the beginning of an id and the random characters behind it, and the name in the counts.
     fn names(self) -> (&'static str, &'static str, usize, &'static str) {
         match self {
@@ -73,9 +54,5 @@ impl Kind {
 
     pub(crate) fn counted(self) -> &'static str {
         self.names().3
-    }
-
-    pub(crate) fn of(object: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.object() == object)
     }
 }

@@ -72,8 +72,7 @@ impl Act<'_> {
         let amount = self.number(intent, "amount");
         let charge =
             if processing { self.text(intent, "latest_charge") } else { self.charge(intent, "succeeded") };
-        let taken =
-            json!({"status": "succeeded", "paid": true, "captured": true, "amount_captured": amount});
+        let taken = json!({"status": "succeeded", "paid": true, "captured": true, "amount_captured": amount});
         self.change(&charge, taken);
         self.change(
             intent,
@@ -121,8 +120,7 @@ impl Act<'_> {
             "failure_message": message,
         });
         self.change(&charge, failed);
-        let error =
-            json!({"type": "card_error", "code": why, "decline_code": why, "message": message, "charge": charge});
+        let error = json!({"type": "card_error", "code": why, "decline_code": why, "message": message, "charge": charge});
         self.change(
             intent,
             json!({

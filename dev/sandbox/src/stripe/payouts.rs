@@ -6,7 +6,13 @@ use serde_json::{Value, json};
 use super::{act::Act, kind::Kind};
 
 impl Act<'_> {
-    pub(crate) fn new_payout(&mut self, amount: i64, currency: &str, metadata: Value, automatic: bool) -> String {
+    pub(crate) fn new_payout(
+        &mut self,
+        amount: i64,
+        currency: &str,
+        metadata: &Value,
+        automatic: bool,
+    ) -> String {
         let now = self.now();
         let destination = self.state.new_id("ba_1", 23);
         let members = json!({

@@ -50,8 +50,7 @@ impl Act<'_> {
         let booked = self.balance_transaction("refund", &refund, -amount, 0, &currency);
         self.change(&refund, json!({"balance_transaction": booked}));
         let whole = refunded + amount >= total;
-        let before =
-            self.change(&charge, json!({"amount_refunded": refunded + amount, "refunded": whole}));
+        let before = self.change(&charge, json!({"amount_refunded": refunded + amount, "refunded": whole}));
         self.emit("refund.created", &refund);
         self.emit_changed("charge.refunded", &charge, before);
         if let Some(transfer) = self.member(&charge, "transfer").as_str().filter(|_| new.reverse_transfer) {
@@ -93,8 +92,7 @@ impl Act<'_> {
         ensure!(status != "failed" && status != "canceled", "the refund is {status}");
         let (amount, currency) = (self.number(refund, "amount"), self.member(refund, "currency"));
         let back = self.balance_transaction("refund_failure", refund, amount, 0, &currency);
-        let changed =
-            json!({"status": to, "failure_reason": why, "failure_balance_transaction": back});
+        let changed = json!({"status": to, "failure_reason": why, "failure_balance_transaction": back});
         let before = self.change(refund, changed);
         let charge = self.text(refund, "charge");
         let left = self.number(&charge, "amount_refunded") - amount;

@@ -65,8 +65,7 @@ impl Act<'_> {
 
     /// For the period there is; gives it and its intent.
     fn new_invoice(&mut self, subscription: &str, reason: &str) -> (String, String) {
-        let (currency, customer) =
-            (self.text(subscription, "currency"), self.text(subscription, "customer"));
+        let (currency, customer) = (self.text(subscription, "currency"), self.text(subscription, "customer"));
         let amount = self.hidden(subscription, "amount").as_i64().unwrap_or_default();
         let (start, end) = (
             self.member(subscription, "current_period_start"),
@@ -226,5 +225,5 @@ fn payments(invoice: &str, intent: &str, amount: i64) -> Value {
         "is_default": true,
         "payment": {"payment_intent": intent, "type": "payment_intent"},
     });
-    super::event::list(vec![one], &format!("/v1/invoice_payments?invoice={invoice}"))
+    super::event::list(&[one], &format!("/v1/invoice_payments?invoice={invoice}"))
 }

@@ -59,8 +59,11 @@ fn a_snapshot_event_is_read_whole() {
 
 #[test]
 fn a_thin_event_is_read_whole() {
-    let related =
-        Related { id: "acct_1".into(), kind: "v2.core.account".into(), url: Some("/v2/core/accounts/acct_1".into()) };
+    let related = Related {
+        id: "acct_1".into(),
+        kind: "v2.core.account".into(),
+        url: Some("/v2/core/accounts/acct_1".into()),
+    };
     let expected = Event {
         id: "evt_test_65SatchelThin0001".into(),
         kind: "v2.core.account[requirements].updated".into(),
@@ -76,9 +79,11 @@ fn a_thin_event_is_read_whole() {
 
 #[test]
 fn a_thin_event_may_be_about_nothing_and_of_nobody() {
-    for nothing in [json!({"related_object": null, "context": null}), json!({"context": "", "related_object": null})] {
+    for nothing in
+        [json!({"related_object": null, "context": null}), json!({"context": "", "related_object": null})]
+    {
         let event = parse(&changed(thin_event(), nothing)).unwrap();
-        assert_eq!((event.object_id(), event.account, event.content), (None, None, Content::Thin(None)));
+        assert_eq!((event.object_id(), &event.account, &event.content), (None, &None, &Content::Thin(None)));
     }
     let context = |context: &str| parse(&changed(thin_event(), json!({"context": context}))).unwrap().account;
     assert_eq!(context("org_1/acct_2").as_deref(), Some("acct_2"));
@@ -87,7 +92,8 @@ fn a_thin_event_may_be_about_nothing_and_of_nobody() {
 
 #[test]
 fn what_is_absent_from_our_own_accounts_events_is_none() {
-    let event = changed(snapshot_event(), json!({"account": null, "api_version": null, "created": "1767960000"}));
+    let event =
+        changed(snapshot_event(), json!({"account": null, "api_version": null, "created": "1767960000"}));
     let event = parse(&event).unwrap();
     assert_eq!((event.account, event.api_version), (None, None));
     assert_eq!(event.created_at, datetime!(2026-01-09 12:00 UTC));
@@ -99,8 +105,12 @@ fn what_is_absent_from_our_own_accounts_events_is_none() {
 fn a_type_nobody_knows_is_an_event_all_the_same() {
     let event = parse(&changed(snapshot_event(), json!({"type": "coupon.unheard_of"}))).unwrap();
     assert_eq!(event.kind, "coupon.unheard_of");
-    let balance = changed(snapshot_event(), json!({"data": {"object": {"object": "balance"}}}));
-    assert_eq!(parse(&balance).unwrap().object_id(), None);
+    for object in
+        [json!({"object": "balance"}), json!({"id": ""}), json!({"id": "a b"}), json!({"id": {"a": 1}})]
+    {
+        let event = parse(&changed(snapshot_event(), json!({"data": {"object": object}}))).unwrap();
+        assert_eq!(event.object_id(), None, "{object}");
+    }
 }
 
 #[test]
@@ -135,8 +145,6 @@ fn what_is_not_an_event_is_refused_without_being_quoted() {
         (json!({"data": {"object": null}}), "data.object"),
         (json!({"data": {"object": "re_canary"}}), "data.object"),
         (json!({"data": ["canary"]}), "data.object"),
-        (json!({"data": {"object": {"id": {"canary": 1}}}}), "data.object.id"),
-        (json!({"data": {"object": {"id": long}}}), "data.object.id"),
     ] {
         let error = parse(&changed(snapshot_event(), members.clone())).unwrap_err();
         assert_eq!(error, NotAnEvent(expected), "{members}");
@@ -157,9 +165,7 @@ fn what_is_not_an_event_is_refused_without_being_quoted() {
 #[test]
 fn what_is_no_json_object_is_refused() {
     let whole = snapshot_event().to_string();
-    let nested = |open: &str, depth: usize| {
-        whole.replace("[1,{}]", &open.repeat(depth)).into_bytes()
-    };
+    let nested = |open: &str, depth: usize| whole.replace("[1,{}]", &open.repeat(depth)).into_bytes();
     for body in [
         Vec::new(),
         b"null".to_vec(),

@@ -135,3 +135,6 @@ fn has_minimum_deadline(account: Fields<'_>) -> Result<bool, Unreadable> {
     let status = deadline.optional_word("status")?;
     Ok(deadline.has("time") || status.is_some_and(|status| status != "eventually_due"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,11 +11,7 @@ const BODY: &[u8] = br#"{"id":"evt_1"}"#;
 
 /// What Stripe's own libraries sign: PyPI `stripe` 16.1.0 and npm `stripe` 23.1.0 agree on each of them.
 const SIGNED: &[(&str, &[u8], &str)] = &[
-    (
-        PLATFORM,
-        BODY,
-        "t=1767960000,v1=7d0511cc0c08bf737fb8c408bc0a57e15da2d2728fc5ee49513bc1a77ac668f7",
-    ),
+    (PLATFORM, BODY, "t=1767960000,v1=7d0511cc0c08bf737fb8c408bc0a57e15da2d2728fc5ee49513bc1a77ac668f7"),
     (
         CONNECT,
         "{\"name\":\"Zoë — ₿\"}\n".as_bytes(),
@@ -58,8 +54,7 @@ fn what_stripes_own_libraries_sign_is_good() {
 
 #[test]
 fn any_signature_by_any_secret_will_do_while_one_is_replaced() {
-    let (current, previous) =
-        (hex(PLATFORM, TIME, BODY), hex("whsec_previous_platform", TIME, BODY));
+    let (current, previous) = (hex(PLATFORM, TIME, BODY), hex("whsec_previous_platform", TIME, BODY));
     let both = secrets(&[PLATFORM, "whsec_previous_platform"]);
     let nobodys = "0".repeat(64);
     for macs in [
@@ -208,9 +203,11 @@ fn read(document: &str) -> Result<EndpointSecrets, &'static str> {
 
 #[test]
 fn the_secrets_of_two_endpoints_are_read() {
-    let document = format!(r#"{{"platform":["{PLATFORM}","whsec_previous_platform"],"connect":["{CONNECT}"]}}"#);
+    let document =
+        format!(r#"{{"platform":["{PLATFORM}","whsec_previous_platform"],"connect":["{CONNECT}"]}}"#);
     let read_all = read(&document).unwrap();
-    let exposed = |list: &[Secret<String>]| list.iter().map(|secret| secret.expose().clone()).collect::<Vec<_>>();
+    let exposed =
+        |list: &[Secret<String>]| list.iter().map(|secret| secret.expose().clone()).collect::<Vec<_>>();
     assert_eq!(exposed(&read_all.platform), [PLATFORM, "whsec_previous_platform"]);
     assert_eq!(exposed(&read_all.connect), [CONNECT]);
     assert!(!format!("{read_all:?}").contains("whsec_"));

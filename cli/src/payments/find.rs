@@ -1,0 +1,203 @@
+use anyhow::{Result, bail};
+use shared::db::{self, GenericClient, Row, Type};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// What somebody means: one of our payments, or objects that are none's.
+pub struct Found {
+    pub payment: Option<Row>,
+    pub objects: Vec<Object>,
+    pub subscriptions: Vec<Row>,
+}
+
+/// An object at a provider, as the newest word about it has it.
+pub struct Object {
+    pub provider: String,
+    pub account: String,
+    pub object_id: String,
+    pub root_id: String,
+    pub kind: String,
+    pub reference: Option<Uuid>,
+    pub payment_id: Option<Uuid>,
+    pub status: String,
+    pub amount_minor: i64,
+    pub refunded_minor: i64,
+    pub currency: Option<String>,
+    pub seen_at: OffsetDateTime,
+    pub refetch_at: Option<OffsetDateTime>,
+}
+
+impl From<&Row> for Object {
+    fn from(row: &Row) -> Self {
+        Self {
+            provider: row.get("provider"),
+            account: row.get("account"),
+            object_id: row.get("object_id"),
+            root_id: row.get("root_id"),
+            kind: row.get("kind"),
+            reference: row.get("reference"),
+            payment_id: row.get("payment_id"),
+            status: row.get("status"),
+            amount_minor: row.get("amount_minor"),
+            refunded_minor: row.get("refunded_minor"),
+            currency: row.get("currency"),
+            seen_at: row.get("seen_at"),
+            refetch_at: row.get("refetch_at"),
+        }
+    }
+}
+
+/// By our id of a payment, or by the id of an object or a subscription at its provider. Nothing is found of what is
+/// neither; there may be events about it all the same.
+pub async fn find(client: &impl GenericClient, text: &str) -> Result<Found> {
+    if let Ok(id) = text.parse::<Uuid>() {
+        let found = of_payment(client, id).await?;
+        if found.payment.is_some() || !found.objects.is_empty() {
+            return Ok(found);
+        }
+    }
+    let found = objects_called(client, text).await?;
+    let subscriptions = subscriptions_called(client, text).await?;
+    let owners = found.iter().map(|object| object.payment_id);
+    let mut owners: Vec<Uuid> =
+        owners.chain(subscriptions.iter().map(|row| row.get("payment_id"))).flatten().collect();
+    owners.dedup();
+    match owners[..] {
+        [owner] => of_payment(client, owner).await,
+        [] => {
+            let roots: Vec<&str> = found.iter().map(|object| object.root_id.as_str()).chain([text]).collect();
+            let objects = with_roots(client, &roots).await?;
+            let subscriptions = if subscriptions.is_empty() {
+                subscriptions_of(client, None, &objects).await?
+            } else {
+                subscriptions
+            };
+            Ok(Found { payment: None, objects, subscriptions })
+        }
+        _ => bail!("several accounts have an object {text}: give the payment's id, one of {owners:?}"),
+    }
+}
+
+async fn of_payment(client: &impl GenericClient, id: Uuid) -> Result<Found> {
+    let payment = db::query_opt(
+        client,
+        "SELECT id, user_id, provider, account, currency, amount_minor, received_minor, refunded_minor, state, late,
+                manually_marked, entitled, version, expires_at, poll_at, created_at, updated_at
+         FROM payments WHERE id = $1",
+        &[(&id, Type::UUID)],
+    )
+    .await?;
+    let rows = db::query(
+        client,
+        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, refunded_minor,
+                currency, seen_at, refetch_at
+         FROM (SELECT * FROM payment_objects WHERE payment_id = $1
+               UNION ALL
+               -- It names the payment, and is not taken for it.
+               SELECT * FROM payment_objects WHERE payment_id IS NULL AND reference IS NOT NULL AND reference = $1) o
+         ORDER BY root_id, created_at, object_id",
+        &[(&id, Type::UUID)],
+    )
+    .await?;
+    let objects: Vec<Object> = rows.iter().map(Object::from).collect();
+    let owner = payment.as_ref().map(|row| (row.get("id"), row.get("user_id")));
+    let subscriptions = subscriptions_of(client, owner, &objects).await?;
+    Ok(Found { payment, objects, subscriptions })
+}
+
+/// The objects of this id, whichever account they are of: the index begins with that, so that each is asked.
+async fn objects_called(client: &impl GenericClient, object_id: &str) -> Result<Vec<Object>> {
+    let rows = db::query(
+        client,
+        "WITH RECURSIVE accounts AS (
+             (SELECT provider, account FROM payment_objects ORDER BY provider, account LIMIT 1)
+             UNION ALL
+             SELECT n.provider, n.account
+             FROM accounts a CROSS JOIN LATERAL (
+                 SELECT o.provider, o.account FROM payment_objects o
+                 WHERE (o.provider, o.account) > (a.provider, a.account)
+                 ORDER BY o.provider, o.account LIMIT 1) n)
+         SELECT o.*
+         FROM accounts a CROSS JOIN LATERAL (
+             SELECT o.provider, o.account, o.object_id, o.root_id, o.kind, o.reference, o.payment_id, o.status,
+                    o.amount_minor, o.refunded_minor, o.currency, o.seen_at, o.refetch_at
+             FROM payment_objects o
+             WHERE o.provider = a.provider AND o.account = a.account AND o.object_id = $1
+             LIMIT 1) o",
+        &[(&object_id, Type::TEXT)],
+    )
+    .await?;
+    Ok(rows.iter().map(Object::from).collect())
+}
+
+async fn subscriptions_called(client: &impl GenericClient, subscription_id: &str) -> Result<Vec<Row>> {
+    Ok(db::query(
+        client,
+        "WITH RECURSIVE accounts AS (
+             (SELECT provider, account FROM subscriptions ORDER BY provider, account LIMIT 1)
+             UNION ALL
+             SELECT n.provider, n.account
+             FROM accounts a CROSS JOIN LATERAL (
+                 SELECT s.provider, s.account FROM subscriptions s
+                 WHERE (s.provider, s.account) > (a.provider, a.account)
+                 ORDER BY s.provider, s.account LIMIT 1) n)
+         SELECT s.*
+         FROM accounts a CROSS JOIN LATERAL (
+             SELECT s.provider, s.account, s.subscription_id, s.reference, s.payment_id, s.status,
+                    s.cancel_at_period_end, s.current_period_end_at, s.entitled, s.version, s.seen_at
+             FROM subscriptions s
+             WHERE s.provider = a.provider AND s.account = a.account AND s.subscription_id = $1
+             LIMIT 1) s",
+        &[(&subscription_id, Type::TEXT)],
+    )
+    .await?)
+}
+
+/// Those bought with the payment, and those that its objects belong to.
+async fn subscriptions_of(
+    client: &impl GenericClient,
+    owner: Option<(Uuid, Uuid)>,
+    objects: &[Object],
+) -> Result<Vec<Row>> {
+    let (payment_id, user_id) = owner.unzip();
+    let column = |of: fn(&Object) -> &String| objects.iter().map(of).collect::<Vec<_>>();
+    let (providers, accounts) = (column(|object| &object.provider), column(|object| &object.account));
+    let roots = column(|object| &object.root_id);
+    Ok(db::query(
+        client,
+        "SELECT provider, account, subscription_id, reference, payment_id, status, cancel_at_period_end,
+                current_period_end_at, entitled, version, seen_at
+         FROM subscriptions
+         WHERE user_id = $1 AND payment_id = $2
+         UNION
+         SELECT s.provider, s.account, s.subscription_id, s.reference, s.payment_id, s.status, s.cancel_at_period_end,
+                s.current_period_end_at, s.entitled, s.version, s.seen_at
+         FROM unnest($3, $4, $5) o (provider, account, root_id) CROSS JOIN LATERAL (
+             SELECT * FROM subscriptions s
+             WHERE s.provider = o.provider AND s.account = o.account AND s.subscription_id = o.root_id LIMIT 1) s
+         ORDER BY subscription_id",
+        &[
+            (&user_id, Type::UUID),
+            (&payment_id, Type::UUID),
+            (&providers, Type::TEXT_ARRAY),
+            (&accounts, Type::TEXT_ARRAY),
+            (&roots, Type::TEXT_ARRAY),
+        ],
+    )
+    .await?)
+}
+
+/// What belongs together.
+async fn with_roots(client: &impl GenericClient, roots: &[&str]) -> Result<Vec<Object>> {
+    let rows = db::query(
+        client,
+        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, refunded_minor,
+                currency, seen_at, refetch_at
+         FROM payment_objects
+         WHERE root_id = ANY($1)
+         ORDER BY root_id, created_at, object_id",
+        &[(&roots, Type::TEXT_ARRAY)],
+    )
+    .await?;
+    Ok(rows.iter().map(Object::from).collect())
+}

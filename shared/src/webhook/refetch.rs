@@ -1,0 +1,116 @@
+//! What two events of one second disagree about: the provider is asked, and what it says now counts more than both.
+
+use time::{Duration, OffsetDateTime};
+use tokio::time::Instant;
+
+use super::processor::{ProcessError, Processor};
+use super::stripe as events;
+use crate::db::{self, DbError, GenericClient, Type, execute, query};
+use crate::stripe::{Kind, Object, Path, Stripe};
+use crate::upstream::{Provider, UpstreamError};
+
+const AT_ONCE: i64 = 50;
+/// How long an object waits whose provider could not say what it is.
+const ASKED_AGAIN_AFTER: Duration = Duration::hours(1);
+
+struct Disputed {
+    kind: Kind,
+    account: String,
+    id: String,
+}
+
+/// Asks about what is to be asked about, until `until`, and says of how many objects something was learnt.
+pub async fn refetch(processor: &Processor, until: Instant) -> Result<u64, ProcessError> {
+    let Some(stripe) = processor.stripe.as_ref().map(|stripe| stripe.until(until)) else { return Ok(0) };
+    let due = {
+        let connection = processor.db.connection_for_job().await?;
+        due(connection.client(), processor.clock.now()).await?
+    };
+    let mut learnt = 0;
+    for one in due {
+        if Instant::now() >= until {
+            break;
+        }
+        learnt += u64::from(ask(processor, &stripe, &one).await?);
+    }
+    Ok(learnt)
+}
+
+async fn due(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Disputed>, DbError> {
+    let rows = query(
+        client,
+        "SELECT kind, account, id FROM (
+             SELECT kind, account, object_id AS id, refetch_at FROM payment_objects
+             WHERE refetch_at <= $1 AND provider = 'stripe'
+             UNION ALL SELECT 'subscription', account, subscription_id, refetch_at FROM subscriptions
+             WHERE refetch_at <= $1
+             UNION ALL SELECT 'payout', account, payout_id, refetch_at FROM payouts WHERE refetch_at <= $1
+             UNION ALL SELECT 'account', account, account, refetch_at FROM connected_accounts WHERE refetch_at <= $1
+         ) disputed
+         ORDER BY refetch_at LIMIT $2",
+        &[(&now, Type::TIMESTAMPTZ), (&AT_ONCE, Type::INT8)],
+    )
+    .await?;
+    let disputed = rows.iter().filter_map(|row| {
+        let kind: &str = row.get("kind");
+        let object = if kind == "checkout_session" { "checkout.session" } else { kind };
+        Some(Disputed { kind: Kind::of_object(object)?, account: row.get("account"), id: row.get("id") })
+    });
+    Ok(disputed.collect())
+}
+
+async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<bool, ProcessError> {
+    let asked_at = processor.clock.now();
+    let read = processor.breaker.call(Provider::Stripe, read(stripe, one)).await;
+    let object = read.inspect_err(|error| {
+        tracing::warn!(target: "webhook", id = one.id, %error, "an object could not be asked about");
+    });
+    let object = object.ok().and_then(|object| Object::read(&object).ok());
+
+    let now = processor.clock.now();
+    let mut connection = processor.db.connection_for_job().await?;
+    let tx = connection.transaction().await?;
+    let learnt = object.is_some();
+    match object {
+        Some(object) => {
+            let effects = events::effects(object, "", asked_at);
+            let account = Some(one.account.as_str()).filter(|account| !account.is_empty());
+            events::apply(&tx, &processor.random, account, (&effects, asked_at), now).await?;
+        }
+        None => put_off(&tx, one, now + ASKED_AGAIN_AFTER).await?,
+    }
+    db::commit(tx).await?;
+    Ok(learnt)
+}
+
+async fn read(stripe: &Stripe, one: &Disputed) -> Result<serde_json::Value, UpstreamError> {
+    // An account is asked about as ours, everything else as its account's.
+    let account = Some(one.account.as_str()).filter(|account| !account.is_empty() && one.kind != Kind::Account);
+    match Path::new(one.kind, &one.id) {
+        Ok(path) => stripe.retrieve(account, &path).await,
+        // Nothing of Stripe's has such an id.
+        Err(_) => Err(UpstreamError::mistaken_answer(Provider::Stripe)),
+    }
+}
+
+async fn put_off(client: &impl GenericClient, one: &Disputed, until: OffsetDateTime) -> Result<(), DbError> {
+    let sql = match one.kind {
+        Kind::Subscription => {
+            "UPDATE subscriptions SET refetch_at = $3
+             WHERE provider = 'stripe' AND account = $1 AND subscription_id = $2 AND refetch_at IS NOT NULL"
+        }
+        Kind::Payout => {
+            "UPDATE payouts SET refetch_at = $3
+             WHERE provider = 'stripe' AND account = $1 AND payout_id = $2 AND refetch_at IS NOT NULL"
+        }
+        Kind::Account => {
+            "UPDATE connected_accounts SET refetch_at = $3 WHERE account = $1 AND account = $2 AND refetch_at IS NOT NULL"
+        }
+        _ => {
+            "UPDATE payment_objects SET refetch_at = $3
+             WHERE provider = 'stripe' AND account = $1 AND object_id = $2 AND refetch_at IS NOT NULL"
+        }
+    };
+    execute(client, sql, &[(&one.account, Type::TEXT), (&one.id, Type::TEXT), (&until, Type::TIMESTAMPTZ)]).await?;
+    Ok(())
+}

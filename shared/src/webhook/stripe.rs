@@ -1,0 +1,221 @@
+//! What follows from an event of Stripe's.
+
+use time::OffsetDateTime;
+
+use super::inbox::{self, Event, Fate, NewRow, Recorded, Sender, reason};
+use super::queue;
+use crate::crypto::{KeyRing, SealError};
+use crate::db::{self, Connection, DbError, GenericClient};
+use crate::payment::{self, Movement, Snapshot, Source, observe};
+use crate::random::Random;
+use crate::stripe::{self, Account, Content, EVENT_TYPES, Object, Payout, Subscription};
+use crate::{connected_account, payout, subscription};
+
+/// What an event asks for. Found without asking anybody.
+#[derive(Debug, PartialEq)]
+pub enum Plan {
+    Ignore(&'static str),
+    /// Of a type that matters, and not as this build reads it.
+    Unreadable,
+    Apply(Vec<Effect>),
+    /// It only says that this account has changed.
+    AskForAccount { id: String, is_v2: bool },
+}
+
+/// What changes in our tables.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    Word(Snapshot),
+    Movements(Vec<Movement>),
+    Subscription(Subscription),
+    /// A checkout session says whose this subscription is.
+    Claim(String),
+    Payout(Payout),
+    Account(Account),
+    Deauthorized,
+}
+
+impl Plan {
+    /// What becomes of the row in the transaction that writes it.
+    pub fn fate(&self, now: OffsetDateTime) -> Fate {
+        match self {
+            Self::Ignore(code) => Fate::Ignored(code),
+            Self::Unreadable => Fate::Dead(reason::UNREADABLE),
+            Self::Apply(_) => Fate::Done,
+            Self::AskForAccount { .. } => Fate::Due { at: now, attempts: 0, code: None },
+        }
+    }
+}
+
+/// Why an event could not be taken in. Nothing of it is kept.
+#[derive(Debug)]
+pub enum TakeInError {
+    Seal(SealError),
+    Db(DbError),
+}
+
+impl From<SealError> for TakeInError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}
+
+impl From<DbError> for TakeInError {
+    fn from(error: DbError) -> Self {
+        Self::Db(error)
+    }
+}
+
+/// What is taken in, and what it takes.
+pub struct Delivery<'a> {
+    pub event: &'a stripe::Event,
+    pub body: &'a [u8],
+    pub plan: &'a Plan,
+    pub ring: &'a KeyRing,
+    pub random: &'a Random,
+    pub now: OffsetDateTime,
+}
+
+/// Writes the event down and makes what follows from it so, in one transaction, unless both were done before. What the
+/// database will not have follow from it is left to be tried again: the event itself is not lost.
+pub async fn take_in(connection: &mut Connection, delivery: &Delivery<'_>) -> Result<Recorded, TakeInError> {
+    let event = event(delivery.event, delivery.body);
+    let row = NewRow::seal(delivery.ring, delivery.random, &event, delivery.now)?;
+    let tx = connection.transaction().await?;
+    match apply_once(&tx, &row, delivery).await {
+        Ok(recorded) => {
+            db::commit(tx).await?;
+            return Ok(recorded);
+        }
+        Err(error @ (DbError::Constraint { .. } | DbError::Other(_))) => {
+            tracing::error!(target: "webhook", event_id = delivery.event.id, %error, "what follows from an event was refused");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    drop(tx);
+    let tx = connection.transaction().await?;
+    let later = queue::failed(1, reason::NOT_APPLIED, delivery.random, delivery.now);
+    let recorded = inbox::record(&tx, &row, later, delivery.now).await?;
+    db::commit(tx).await?;
+    Ok(recorded)
+}
+
+async fn apply_once(
+    client: &impl GenericClient,
+    row: &NewRow<'_>,
+    delivery: &Delivery<'_>,
+) -> Result<Recorded, DbError> {
+    let Delivery { event, plan, random, now, .. } = *delivery;
+    let fate = plan.fate(now);
+    let mut recorded = inbox::record(client, row, fate, now).await?;
+    if recorded == Recorded::Repeat
+        && *plan != Plan::Ignore(reason::WRONG_ENDPOINT)
+        && inbox::redirect(client, row, fate, now).await?
+    {
+        recorded = Recorded::New;
+    }
+    if let (Recorded::New, Plan::Apply(effects)) = (recorded, plan) {
+        apply(client, random, event.account.as_deref(), (effects, event.created_at), now).await?;
+    }
+    Ok(recorded)
+}
+
+/// What is to follow from `event` in a deployment that handles live events, or test events.
+pub fn plan(event: &stripe::Event, livemode: bool) -> Plan {
+    if !EVENT_TYPES.contains(&event.kind.as_str()) {
+        return Plan::Ignore(reason::UNKNOWN_TYPE);
+    }
+    if event.livemode != livemode {
+        return Plan::Ignore(reason::WRONG_LIVEMODE);
+    }
+    match (&event.content, event.kind.as_str()) {
+        (Content::Thin(Some(related)), _) => Plan::AskForAccount { id: related.id.clone(), is_v2: true },
+        // A link that somebody came back from says nothing of how far they came.
+        (Content::Thin(None), _) => Plan::Apply(Vec::new()),
+        (Content::Snapshot(_), "account.application.deauthorized") => Plan::Apply(vec![Effect::Deauthorized]),
+        (Content::Snapshot(_), "capability.updated" | "person.updated" | "account.external_account.updated") => {
+            match &event.account {
+                Some(id) => Plan::AskForAccount { id: id.clone(), is_v2: false },
+                None => Plan::Apply(Vec::new()),
+            }
+        }
+        (Content::Snapshot(_), "balance.available") => Plan::Apply(Vec::new()),
+        (Content::Snapshot(object), kind) => match Object::read(object) {
+            Ok(object) => Plan::Apply(effects(object, kind, event.created_at)),
+            Err(_) => Plan::Unreadable,
+        },
+    }
+}
+
+/// What an object changes, as it was at `seen_at`.
+pub fn effects(object: Object, event_type: &str, seen_at: OffsetDateTime) -> Vec<Effect> {
+    match object {
+        Object::CheckoutSession(session) => {
+            let word = Effect::Word(payment::stripe::session(&session, event_type, seen_at));
+            std::iter::once(word).chain(session.subscription.map(Effect::Claim)).collect()
+        }
+        Object::PaymentIntent(intent) => vec![Effect::Word(payment::stripe::intent(&intent, seen_at))],
+        Object::Charge(charge) => {
+            payment::stripe::charge(&charge, seen_at).into_iter().map(Effect::Word).collect()
+        }
+        Object::Refund(refund) => vec![Effect::Word(payment::stripe::refund(&refund, seen_at))],
+        Object::Dispute(dispute) => vec![Effect::Word(payment::stripe::dispute(&dispute, seen_at))],
+        Object::Invoice(invoice) => vec![Effect::Word(payment::stripe::invoice(&invoice, seen_at))],
+        Object::Subscription(subscription) => vec![Effect::Subscription(subscription)],
+        Object::Payout(payout) => vec![Effect::Payout(payout)],
+        Object::Account(account) => vec![Effect::Account(account)],
+        Object::ApplicationFee(fee) => vec![Effect::Movements(payment::stripe::application_fee(&fee))],
+        Object::Transfer(transfer) => vec![Effect::Movements(payment::stripe::transfer(&transfer))],
+        // On record for whoever looks; what may come of it is a dispute, which Stripe tells as one.
+        Object::FraudWarning(_) => Vec::new(),
+    }
+}
+
+/// Makes the changes. Safe to repeat, in any order and beside itself.
+pub async fn apply(
+    client: &impl GenericClient,
+    random: &Random,
+    account: Option<&str>,
+    (effects, seen_at): (&[Effect], OffsetDateTime),
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    let account = account.unwrap_or_default();
+    let source = Source { provider: Sender::Stripe.name(), account };
+    for effect in effects {
+        match effect {
+            Effect::Word(word) => {
+                observe(client, random, &source, word, now).await?;
+            }
+            Effect::Movements(movements) => {
+                payment::record_movements(client, random, &source, movements, now).await?;
+            }
+            Effect::Subscription(subscription) => {
+                subscription::observe(client, random, &source, (subscription, seen_at), now).await?;
+            }
+            Effect::Claim(id) => subscription::claim(client, random, &source, id, now).await?,
+            Effect::Payout(payout) => payout::observe(client, random, &source, (payout, seen_at), now).await?,
+            Effect::Account(described) => {
+                connected_account::observe(client, described, seen_at, now).await?;
+            }
+            Effect::Deauthorized if account.is_empty() => {}
+            Effect::Deauthorized => connected_account::deauthorize(client, account, seen_at, now).await?,
+        }
+    }
+    Ok(())
+}
+
+/// The event as a row.
+pub fn event<'a>(event: &'a stripe::Event, body: &'a [u8]) -> Event<'a> {
+    Event {
+        sender: Sender::Stripe,
+        account: event.account.as_deref().unwrap_or_default(),
+        webhook_id: "",
+        event_id: &event.id,
+        kind: &event.kind,
+        object_id: event.object_id(),
+        livemode: Some(event.livemode),
+        api_version: event.api_version.as_deref(),
+        occurred_at: event.created_at,
+        body,
+    }
+}
