@@ -247,7 +247,8 @@ GRANT SELECT, INSERT, UPDATE ON payment_objects, subscriptions, payouts, connect
     TO satchel_webhooks, satchel_jobs;
 -- Append-only, for everybody.
 GRANT SELECT, INSERT ON ledger TO satchel_webhooks, satchel_jobs;
-GRANT INSERT ON outbox TO satchel_webhooks;
+-- What tells a repeat from a first time, and no more.
+GRANT INSERT, SELECT (topic, key, version) ON outbox TO satchel_webhooks;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO satchel_jobs;
 GRANT SELECT, INSERT, UPDATE ON reconcile_cursors TO satchel_jobs;
 GRANT UPDATE (state, attempts, due_at, last_error_code, finished_at, body, body_sealed) ON webhook_events

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "invoices_and_webhooks",
         sql: include_str!("../../migrations/0010_invoices_and_webhooks.sql"),
     },
+    Migration { version: 11, name: "payments", sql: include_str!("../../migrations/0011_payments.sql") },
 ];
 
 struct Migration {

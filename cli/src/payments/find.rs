@@ -14,7 +14,7 @@ pub struct Found {
 pub struct Object {
     pub provider: String,
     pub account: String,
-    pub object_id: String,
+    pub id: String,
     pub root_id: String,
     pub kind: String,
     pub reference: Option<Uuid>,
@@ -32,7 +32,7 @@ impl From<&Row> for Object {
         Self {
             provider: row.get("provider"),
             account: row.get("account"),
-            object_id: row.get("object_id"),
+            id: row.get("object_id"),
             root_id: row.get("root_id"),
             kind: row.get("kind"),
             reference: row.get("reference"),

@@ -39,7 +39,7 @@ pub async fn run(args: Args) -> Result<String> {
     let mut names: Vec<String> = subscribed.collect();
     let mut keys = names.clone();
     keys.extend(found.payment.as_ref().map(|row| row.get::<_, Uuid>("id").to_string()));
-    names.extend(found.objects.iter().map(|object| object.object_id.clone()));
+    names.extend(found.objects.iter().map(|object| object.id.clone()));
     if names.is_empty() {
         names.push(text.clone());
     }
@@ -111,7 +111,7 @@ fn objects(said: &mut String, objects: &[Object]) -> Result<()> {
             let refetch = if object.refetch_at.is_some() { ", is to be asked about" } else { "" };
             [
                 format!("  {}", object.kind),
-                clean(&object.object_id),
+                clean(&object.id),
                 clean(&object.status),
                 format!("as of {}", at(object.seen_at)),
                 format!("{}{refunded}{claimed}{refetch}", money(object.amount_minor, currency)),

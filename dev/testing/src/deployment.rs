@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use sandbox::secrets_manager::Secrets;
+use sandbox::{STRIPE_CONNECT_SECRET, STRIPE_KEY, STRIPE_PLATFORM_SECRET};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crypto::Secret;
@@ -92,6 +93,9 @@ pub fn put_secrets(
     put("marker", &fresh::marker(&random));
     put("btcpay", &json!({ "api_key": BTCPAY_KEY }));
     put("voltage", &json!({ "api_key": VOLTAGE_KEY }));
+    put("stripe", &json!({ "api_key": STRIPE_KEY }));
+    let endpoints = json!({ "platform": [STRIPE_PLATFORM_SECRET], "connect": [STRIPE_CONNECT_SECRET] });
+    put("stripe-webhooks", &endpoints);
     Ok(())
 }
 
@@ -121,6 +125,10 @@ pub fn local_environment(sandbox_url: &str) -> BTreeMap<String, String> {
         ("VOLTAGE_SECRET", format!("{SECRET_PREFIX}/voltage")),
         ("VOLTAGE_NODE_URL", at("/{api_endpoint}")),
         ("VOLTAGE_NETWORK", "regtest".into()),
+        ("STRIPE_URL", at("/stripe")),
+        ("STRIPE_SECRET", format!("{SECRET_PREFIX}/stripe")),
+        ("STRIPE_WEBHOOKS_SECRET", format!("{SECRET_PREFIX}/stripe-webhooks")),
+        ("STRIPE_LIVEMODE", "false".into()),
         ("EGRESS_ADDRESSES", "127.0.0.1".into()),
         ("LIGHTNING_NETWORK", "regtest".into()),
         ("SETUP_POLL_MILLISECONDS", "50".into()),

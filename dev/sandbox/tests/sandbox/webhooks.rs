@@ -258,3 +258,33 @@ async fn deliveries_are_lost_doubled_and_forgotten_on_demand() -> anyhow::Result
     shop.sandbox.stop().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn deliveries_are_shuffled_delayed_and_signed_with_another_secret_on_demand() -> anyhow::Result<()> {
+    let shop = shop(&[]).await?;
+    shop.btcpay.hold_deliveries(5);
+    shop.paid_invoice().await?;
+    shop.receiver.wait_for(5).await?;
+    let order = ["Created", "ReceivedPayment", "PaymentSettled", "Processing", "Settled"];
+    let (mut told, mut all) = (shop.receiver.kinds(), order.map(|kind| format!("Invoice{kind}")).to_vec());
+    assert_ne!(told, all, "in another order");
+    told.sort();
+    all.sort();
+    assert_eq!(told, all, "and all of them");
+    shop.btcpay.hold_deliveries(9);
+    shop.invoice().await?;
+    shop.btcpay.restart();
+    assert_eq!(shop.btcpay.release_deliveries(), 0, "what is held is in memory, too");
+    shop.btcpay.delay_deliveries(Duration::from_millis(200));
+    assert!(shop.btcpay.set_webhook_secret(&shop.webhook, "another"));
+    assert!(!shop.btcpay.set_webhook_secret("none", "another"));
+    let asked = Instant::now();
+    shop.invoice().await?;
+    let last = &shop.receiver.wait_for(6).await?[5];
+    assert!(last.at - asked >= Duration::from_millis(200));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"another");
+    let signature = format!("sha256={}", HEXLOWER.encode(hmac::sign(&key, &last.body).as_ref()));
+    assert_eq!(last.headers["btcpay-sig"], signature.as_str());
+    shop.sandbox.stop().await;
+    Ok(())
+}
