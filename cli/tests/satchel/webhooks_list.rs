@@ -15,8 +15,21 @@ async fn four(inbox: &Inbox) -> Result<()> {
     for told in [
         Told { event_id: "evt_b", ago: Duration::hours(3), state: "done", ..told.clone() },
         Told { event_id: "evt_a", ago: Duration::minutes(90), object_id: Some("ch_2"), ..told.clone() },
-        Told { event_id: "evt_d", ago: Duration::days(2), state: "ignored", code: Some("UNKNOWN_TYPE"), ..settled },
-        Told { event_id: "evt_c", ago: Duration::minutes(5), state: "dead", attempts: 7, code: Some("UNREADABLE"), ..told },
+        Told {
+            event_id: "evt_d",
+            ago: Duration::days(2),
+            state: "ignored",
+            code: Some("UNKNOWN_TYPE"),
+            ..settled
+        },
+        Told {
+            event_id: "evt_c",
+            ago: Duration::minutes(5),
+            state: "dead",
+            attempts: 7,
+            code: Some("UNREADABLE"),
+            ..told
+        },
     ] {
         inbox.told(&told).await?;
     }
@@ -70,7 +83,8 @@ async fn a_line_has_all_there_is_and_a_dash_for_what_is_not() -> Result<()> {
     let id = inbox.told(&dead).await?;
     let said = inbox.run(&["list"]).await?.ok();
     let words: Vec<&str> = said.split_whitespace().collect();
-    let wanted = ["stripe", "-", "charge.updated", "evt_1", "ch_1", "dead", "7", "UNREADABLE", &id.to_string()];
+    let wanted =
+        ["stripe", "-", "charge.updated", "evt_1", "ch_1", "dead", "7", "UNREADABLE", &id.to_string()];
     assert_eq!(words[1..], wanted, "{said}");
     assert!(words[0].starts_with("20") && words[0].ends_with('Z'), "{said}");
     Ok(())

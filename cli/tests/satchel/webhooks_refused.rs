@@ -72,7 +72,10 @@ async fn a_database_that_is_away_is_named_and_its_password_is_not() -> Result<()
     ];
     for arguments in commands {
         let said = inbox.tool.run(arguments).await?.refused();
-        assert!(said.contains("connecting as satchel_jobs with satchel/database/jobs: "), "{arguments:?}: {said}");
+        assert!(
+            said.contains("connecting as satchel_jobs with satchel/database/jobs: "),
+            "{arguments:?}: {said}"
+        );
         assert!(!said.contains(jobs["password"].as_str().unwrap_or("?")), "{said}");
     }
     Ok(())

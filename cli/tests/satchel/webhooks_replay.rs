@@ -8,9 +8,12 @@ const INVOKE: &str = "aws lambda invoke --function-name satchel-process_webhook_
 
 async fn one_of_each(inbox: &Inbox) -> Result<[Uuid; 4]> {
     let mut ids = [Uuid::nil(); 4];
-    for (id, (event_id, state)) in
-        ids.iter_mut().zip([("evt_r", "received"), ("evt_i", "ignored"), ("evt_o", "done"), ("evt_d", "dead")])
-    {
+    for (id, (event_id, state)) in ids.iter_mut().zip([
+        ("evt_r", "received"),
+        ("evt_i", "ignored"),
+        ("evt_o", "done"),
+        ("evt_d", "dead"),
+    ]) {
         let told = Told { event_id, state, attempts: 9, code: Some("STRIPE_TIMED_OUT"), ..Told::default() };
         *id = inbox.told(&told).await?;
     }
@@ -30,7 +33,10 @@ async fn without_yes_it_only_says_what_it_would_do() -> Result<()> {
     let said = inbox.run(&["replay", "evt_o", &ids[3].to_string(), "evt_o"]).await?.ok();
     assert_eq!(said, "would replay 2 events\nNext: the same with --yes\n");
     for state in ["done", "dead"] {
-        assert_eq!(inbox.count(&format!("webhook_events WHERE state = '{state}' AND attempts = 9")).await?, 1);
+        assert_eq!(
+            inbox.count(&format!("webhook_events WHERE state = '{state}' AND attempts = 9")).await?,
+            1
+        );
     }
     assert_eq!(inbox.count("audit_logs").await?, 0);
     Ok(())
@@ -85,9 +91,13 @@ async fn what_is_done_is_chosen_by_its_state_alone() -> Result<()> {
 async fn one_in_somebody_s_hands_keeps_what_they_are_known_by() -> Result<()> {
     let inbox = Inbox::start().await?;
     let [held, ..] = one_of_each(&inbox).await?;
-    inbox.sql(&format!("UPDATE webhook_events SET due_at = now() + interval '50 seconds' WHERE id = '{held}'")).await?;
+    inbox
+        .sql(&format!("UPDATE webhook_events SET due_at = now() + interval '50 seconds' WHERE id = '{held}'"))
+        .await?;
     let waiting = inbox.told(&Told { event_id: "evt_w", attempts: 9, ..Told::default() }).await?;
-    inbox.sql(&format!("UPDATE webhook_events SET due_at = now() + interval '1 hour' WHERE id = '{waiting}'")).await?;
+    inbox
+        .sql(&format!("UPDATE webhook_events SET due_at = now() + interval '1 hour' WHERE id = '{waiting}'"))
+        .await?;
     inbox.run(&["replay", "--state", "received", "--yes"]).await?.ok();
     assert_eq!(inbox.standing(held).await?, ("received".to_owned(), 9, None, true));
     assert_eq!(inbox.standing(waiting).await?, again());
@@ -99,7 +109,8 @@ async fn a_range_of_thousands_is_set_back_in_batches() -> Result<()> {
     let inbox = Inbox::start().await?;
     inbox.many(2_500, "dead", Duration::days(1)).await?;
     let (outside, newer) = (Duration::days(3), Duration::hours(1));
-    let outside = inbox.told(&Told { event_id: "evt_x", state: "dead", ago: outside, ..Told::default() }).await?;
+    let outside =
+        inbox.told(&Told { event_id: "evt_x", state: "dead", ago: outside, ..Told::default() }).await?;
     let newer = inbox.told(&Told { event_id: "evt_y", state: "dead", ago: newer, ..Told::default() }).await?;
     let range = ["replay", "--since", "2d", "--until", "23h"];
     assert!(inbox.run(&range).await?.ok().starts_with("would replay 2500 events (2500 dead)\n"));
@@ -108,7 +119,10 @@ async fn a_range_of_thousands_is_set_back_in_batches() -> Result<()> {
 
     assert!(ran.done().starts_with("2500 events to be gone through again: "), "{ran:?}");
     assert_eq!(ran.stderr, "1000 events set back\n2000 events set back\n");
-    assert_eq!(inbox.count("webhook_events WHERE state = 'received' AND attempts = 0 AND due_at <= now()").await?, 2_500);
+    assert_eq!(
+        inbox.count("webhook_events WHERE state = 'received' AND attempts = 0 AND due_at <= now()").await?,
+        2_500
+    );
     for id in [outside, newer] {
         assert_eq!(inbox.standing(id).await?.0, "dead");
     }

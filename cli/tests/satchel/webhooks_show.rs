@@ -3,12 +3,14 @@ use testing::Result;
 use crate::tool::secret_values;
 use crate::webhooks_world::{Inbox, Told};
 
-const BODY: &[u8] = br#"{"id":"evt_1","data":{"object":{"id":"ch_1","amount":1250,"email":"ann@example.com"}}}"#;
+const BODY: &[u8] =
+    br#"{"id":"evt_1","data":{"object":{"id":"ch_1","amount":1250,"email":"ann@example.com"}}}"#;
 
 #[tokio::test]
 async fn an_event_is_shown_by_our_id_and_by_the_provider_s() -> Result<()> {
     let inbox = Inbox::start().await?;
-    let dead = Told { state: "dead", attempts: 7, code: Some("STRIPE_KEY_REFUSED"), body: BODY, ..Told::default() };
+    let dead =
+        Told { state: "dead", attempts: 7, code: Some("STRIPE_KEY_REFUSED"), body: BODY, ..Told::default() };
     let id = inbox.told(&dead).await?;
     inbox.told(&Told { event_id: "evt_2", account: "acct_9", ..Told::default() }).await?;
     let said = inbox.run(&["show", &id.to_string()]).await?.ok();
@@ -29,7 +31,9 @@ async fn an_event_is_shown_by_our_id_and_by_the_provider_s() -> Result<()> {
         assert!(said.contains(line), "{line:?} is not in {said}");
     }
     assert!(!said.contains("  due ") && !said.contains("  webhook "), "{said}");
-    let next = format!("put a key that is good into the provider's secret, then replay it (satchel webhooks replay {id})");
+    let next = format!(
+        "put a key that is good into the provider's secret, then replay it (satchel webhooks replay {id})"
+    );
     assert!(said.contains(&next), "{said}");
     assert!(!said.contains("ann@example.com"), "what customers gave was not asked for: {said}");
     Ok(())
@@ -45,7 +49,9 @@ async fn what_was_said_is_opened_when_it_is_asked_for() -> Result<()> {
 
     // As they stood before bodies were sealed.
     let clear = inbox.told(&Told { event_id: "evt_2", ..Told::default() }).await?.to_string();
-    inbox.sql(&format!("UPDATE webhook_events SET body_sealed = NULL, body = 'not JSON' WHERE id = '{clear}'")).await?;
+    inbox
+        .sql(&format!("UPDATE webhook_events SET body_sealed = NULL, body = 'not JSON' WHERE id = '{clear}'"))
+        .await?;
     let said = inbox.run(&["show", &clear, "--body"]).await?.ok();
     assert!(said.ends_with("\n\nnot JSON\n"), "{said}");
 
@@ -57,7 +63,10 @@ async fn what_was_said_is_opened_when_it_is_asked_for() -> Result<()> {
     );
     inbox.sql(&steal).await?;
     let said = inbox.run(&["show", "evt_3", "--body"]).await?.refused();
-    assert!(said.contains(&format!("the body of event {moved}: the sealed value does not open in this place")), "{said}");
+    assert!(
+        said.contains(&format!("the body of event {moved}: the sealed value does not open in this place")),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -87,7 +96,8 @@ async fn what_is_not_there_is_said_and_secrets_are_not() -> Result<()> {
     }
     let mut secrets = Vec::new();
     for name in ["sealing", "audit", "database/jobs"] {
-        secrets.extend(secret_values(&crate::tool::document(&inbox.world.sandbox, &format!("satchel/{name}"))?));
+        secrets
+            .extend(secret_values(&crate::tool::document(&inbox.world.sandbox, &format!("satchel/{name}"))?));
     }
     assert!(secrets.len() >= 3, "{} secrets", secrets.len());
     for arguments in [&["list"][..], &["dead"], &["show", "evt_1", "--body"], &["replay", "evt_1", "--yes"]] {

@@ -84,7 +84,8 @@ async fn only_what_is_asked_for_is_shown() -> Result<()> {
     let inbox = Inbox::start().await?;
     let options = ["--provider", "btcpay", "--type", "InvoiceSettled", "--object", "inv"];
     let mut tail = Tail::start(&inbox, &options).await?;
-    let wanted = Told { provider: "btcpay", kind: "InvoiceSettled", object_id: Some("inv"), ..told("evt_wanted") };
+    let wanted =
+        Told { provider: "btcpay", kind: "InvoiceSettled", object_id: Some("inv"), ..told("evt_wanted") };
     for other in [
         Told { provider: "stripe", event_id: "evt_1", ..wanted.clone() },
         Told { kind: "InvoiceExpired", event_id: "evt_2", ..wanted.clone() },

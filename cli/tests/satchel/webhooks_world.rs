@@ -154,7 +154,8 @@ impl Inbox {
     /// An account of ours.
     pub async fn user(&self) -> Result<Uuid> {
         let id = Random::system().id(today());
-        self.sql(&format!("INSERT INTO users (id, created_at, updated_at) VALUES ('{id}', now(), now())")).await?;
+        self.sql(&format!("INSERT INTO users (id, created_at, updated_at) VALUES ('{id}', now(), now())"))
+            .await?;
         Ok(id)
     }
 }

@@ -7,12 +7,13 @@ use time::format_description::well_known::Rfc3339;
 use crate::client::Answer;
 
 /// Every code and its status.
-pub const CODES: [(&str, u16); 27] = [
+pub const CODES: [(&str, u16); 28] = [
     ("MALFORMED_REQUEST", 400),
     ("VALIDATION_FAILED", 400),
     ("UNAUTHENTICATED", 401),
     ("TOKEN_EXPIRED", 401),
     ("SIGNATURE_REJECTED", 401),
+    ("WEBHOOK_REJECTED", 400),
     ("FORBIDDEN", 403),
     ("STEP_UP_REQUIRED", 403),
     ("NOT_FOUND", 404),

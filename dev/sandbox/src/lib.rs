@@ -50,7 +50,7 @@
 //! | `POST /sandbox/btcpay/restart` | | `{}`; deliveries that wait in memory are lost |
 //! | `POST /sandbox/btcpay/release` | | `{"released":2}`, deliveries held until now |
 //! | `PUT /sandbox/btcpay/webhooks/{id}/secret` | `{"secret"}` | `{}` |
-//! | `PUT /sandbox/stripe` | optional `"api_version"`, `"livemode"`, `"retry_waits_millis"`, `"retry_factor"`, `"answer_within_millis"`, `"delay_millis"`, `"drop_deliveries"`, `"deliver_twice"`, `"hold_deliveries"`, `"sign_stale"` (`[2,600]`: how many, seconds), `"stop_clock"`, `"step_clock"` | `{}` |
+//! | `PUT /sandbox/stripe` | optional `"api_version"`, `"livemode"`, `"retry_waits_millis"`, `"retry_factor"`, `"answer_within_millis"`, `"delay_millis"`, `"scatter_millis"`, `"drop_deliveries"`, `"deliver_twice"`, `"hold_deliveries"`, `"sign_stale"` (`[2,600]`: how many, seconds), `"stop_clock"`, `"step_clock"` | `{}` |
 //! | `POST /sandbox/stripe/endpoints` | a [`NewEndpoint`](stripe::NewEndpoint): `{"url","secret","connect":true}` | 201 `{"id"}` |
 //! | `POST /sandbox/stripe/endpoints/{id}/rotate` | `{"secret"}`, optional `"keep_old_millis"` | `{}` |
 //! | `POST /sandbox/stripe/accounts` | | 201 `{"id"}` |

@@ -36,14 +36,37 @@ impl Http {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Answer> {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        self.send_bytes(method, url, headers, body).await
+    }
+
+    /// Posts a form whose values need no escaping.
+    pub async fn post_form(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        fields: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let form = fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        let body = Some(("application/x-www-form-urlencoded", form));
+        self.send_bytes(&Method::POST, url, headers, body).await
+    }
+
+    async fn send_bytes(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, String)>,
+    ) -> Result<Answer> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
+        if let Some((kind, _)) = body {
+            request = request.header("content-type", kind);
         }
-        let bytes = body.map(ToString::to_string).unwrap_or_default();
+        let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
         let answer = self.0.request(request.body(Full::from(bytes))?).await;
         let (head, body) = answer.with_context(|| format!("{method} {url}"))?.into_parts();
         Ok(Answer { status: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })

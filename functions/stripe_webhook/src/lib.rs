@@ -64,8 +64,7 @@ struct Answer {
 }
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
-    let endpoint =
-        if request.path.ends_with("/connect") { Endpoint::Connect } else { Endpoint::Platform };
+    let endpoint = if request.path.ends_with("/connect") { Endpoint::Connect } else { Endpoint::Platform };
     let body = request.webhook_body()?;
     let now = deps.clock.now();
     verify(deps, endpoint, (request.sole_header(SIGNATURE), body), now).await?;
@@ -105,8 +104,11 @@ async fn verify(
     }
     verified.map_err(|error| {
         metrics::count("WebhookRefused");
-        ApiError::new(ErrorCode::WebhookRejected, "the body is not signed by this endpoint's secret, or not now")
-            .caused_by(error)
+        ApiError::new(
+            ErrorCode::WebhookRejected,
+            "the body is not signed by this endpoint's secret, or not now",
+        )
+        .caused_by(error)
     })
 }
 

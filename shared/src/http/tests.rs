@@ -8,7 +8,7 @@ use time::macros::datetime;
 use super::*;
 
 /// docs/api.md, the whole table.
-const TABLE: [(ErrorCode, &str, u16); 21] = [
+const TABLE: [(ErrorCode, &str, u16); 22] = [
     (ErrorCode::MalformedRequest, "MALFORMED_REQUEST", 400),
     (ErrorCode::ValidationFailed, "VALIDATION_FAILED", 400),
     (ErrorCode::Unauthenticated, "UNAUTHENTICATED", 401),

@@ -175,7 +175,10 @@ pub(super) async fn known(
 }
 
 /// What a payment rests on.
-pub(super) async fn of_payment(client: &impl GenericClient, payment_id: Uuid) -> Result<Vec<ObjectState>, DbError> {
+pub(super) async fn of_payment(
+    client: &impl GenericClient,
+    payment_id: Uuid,
+) -> Result<Vec<ObjectState>, DbError> {
     let rows = query(
         client,
         "SELECT kind, object_id, root_id, reference, payment_id, status, amount_minor, refunded_minor, currency,
@@ -285,3 +288,6 @@ pub(super) async fn bring_along(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

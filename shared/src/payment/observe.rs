@@ -47,7 +47,9 @@ pub async fn observe(
     // What came before its payment was known, or under the name of its charge, comes along.
     let left_behind: Vec<&str> = relatives
         .iter()
-        .filter(|one| one.state.root_id != heard.state.root_id || one.payment_id.is_none() && payment_id.is_some())
+        .filter(|one| {
+            one.state.root_id != heard.state.root_id || one.payment_id.is_none() && payment_id.is_some()
+        })
         .map(|one| one.state.object_id.as_str())
         .collect();
     try_join3(

@@ -43,7 +43,11 @@ pub(super) struct Payment {
 
 /// Writes a payment down. Do this before the provider is told of it, so that its webhooks find the row; what came
 /// before it all the same is found by [`claim_unclaimed`](super::claim_unclaimed).
-pub async fn create(client: &impl GenericClient, new: &NewPayment<'_>, now: OffsetDateTime) -> Result<(), DbError> {
+pub async fn create(
+    client: &impl GenericClient,
+    new: &NewPayment<'_>,
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
     execute(
         client,
         "INSERT INTO payments

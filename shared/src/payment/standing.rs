@@ -49,3 +49,6 @@ impl<T: Ord> Heard<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,9 +169,9 @@ fn refunded(objects: &[ObjectState]) -> i64 {
     let charges = objects.iter().filter(|object| object.kind == Kind::Charge);
     let summed: i64 = charges
         .map(|charge| {
-            let since = refunds().filter(failed).filter(|refund| {
-                refund.root_id == charge.root_id && refund.seen_at >= charge.seen_at
-            });
+            let since = refunds()
+                .filter(failed)
+                .filter(|refund| refund.root_id == charge.root_id && refund.seen_at >= charge.seen_at);
             (charge.refunded_minor - since.map(|refund| refund.amount_minor).sum::<i64>()).max(0)
         })
         .sum();

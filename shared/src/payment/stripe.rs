@@ -6,7 +6,9 @@
 use time::OffsetDateTime;
 
 use super::{Kind, Movement, MovementKind, Snapshot, Standing};
-use crate::stripe::{self, ApplicationFee, Charge, CheckoutSession, Dispute, Invoice, PaymentIntent, Refund, Transfer};
+use crate::stripe::{
+    self, ApplicationFee, Charge, CheckoutSession, Dispute, Invoice, PaymentIntent, Refund, Transfer,
+};
 
 /// Finality and rank of a status that is not known.
 const UNKNOWN: (i16, i16) = (0, -1);
@@ -18,10 +20,9 @@ pub fn session(session: &CheckoutSession, event_type: &str, seen_at: OffsetDateT
         // The session says nothing of a payment that failed after it was completed; the event does.
         Some("complete") if !paid && event_type.ends_with("async_payment_failed") => ("failed", (0, 2)),
         Some("complete") if !paid => ("processing", (0, 1)),
-        Some("open") => ("open", (0, 0)),
         // Old sessions have no status of their own.
         Some("complete") | None if paid => ("paid", (2, 0)),
-        None => ("open", (0, 0)),
+        Some("open") | None => ("open", (0, 0)),
         Some(other) => (other, UNKNOWN),
     };
     let root = session.payment_intent.as_ref().or(session.subscription.as_ref());
@@ -223,7 +224,8 @@ pub fn application_fee(fee: &ApplicationFee) -> Vec<Movement> {
         currency: fee.currency.clone(),
         occurred_at: fee.created_at,
     };
-    let back = fee.refunds.iter().map(|refund| given_back(refund, &fee.id, MovementKind::ApplicationFeeRefund, -1));
+    let back =
+        fee.refunds.iter().map(|refund| given_back(refund, &fee.id, MovementKind::ApplicationFeeRefund, -1));
     std::iter::once(taken).chain(back).collect()
 }
 
@@ -236,7 +238,8 @@ pub fn transfer(transfer: &Transfer) -> Vec<Movement> {
         currency: transfer.currency.clone(),
         occurred_at: transfer.created_at,
     };
-    let back = transfer.reversals.iter().map(|one| given_back(one, &transfer.id, MovementKind::TransferReversed, 1));
+    let back =
+        transfer.reversals.iter().map(|one| given_back(one, &transfer.id, MovementKind::TransferReversed, 1));
     std::iter::once(sent).chain(back).collect()
 }
 

@@ -108,7 +108,12 @@ pub enum Recorded {
 
 /// Where the body of the event in row `id` is sealed to.
 pub fn body_field(id: &Uuid) -> Field<'_> {
-    Field { purpose: Purpose::WebhookBody, table: "webhook_events", column: "body_sealed", row: id.as_bytes() }
+    Field {
+        purpose: Purpose::WebhookBody,
+        table: "webhook_events",
+        column: "body_sealed",
+        row: id.as_bytes(),
+    }
 }
 
 /// A row to be written, its body sealed.

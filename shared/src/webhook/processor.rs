@@ -157,7 +157,7 @@ impl Processor {
         let btcpay = self.btcpay.as_ref().ok_or(reason::NOT_CONFIGURED)?.until(until);
         let asked_at = self.clock.now();
         let read = self.breaker.call(Provider::Btcpay, btcpay.invoice(&store, &invoice)).await;
-        let read = read.map_err(told)?;
+        let read = read.map_err(|error| told(&error))?;
         Ok(Found::Word(payment::btcpay::invoice(&read, asked_at)))
     }
 
@@ -172,7 +172,11 @@ impl Processor {
             Plan::AskForAccount { id, is_v2 } => {
                 let stripe = self.stripe.as_ref().ok_or(reason::NOT_CONFIGURED)?.until(until);
                 let asked_at = self.clock.now();
-                let account = self.breaker.call(Provider::Stripe, account(&stripe, &id, is_v2)).await.map_err(told)?;
+                let account = self
+                    .breaker
+                    .call(Provider::Stripe, account(&stripe, &id, is_v2))
+                    .await
+                    .map_err(|error| told(&error))?;
                 let object = Object::read(&account).map_err(|_| reason::UNREADABLE)?;
                 let effects = events::effects(object, &event.kind, asked_at);
                 Ok(Found::Effects { account: event.account, effects, seen_at: asked_at })
@@ -231,7 +235,7 @@ async fn account(stripe: &Stripe, id: &str, is_v2: bool) -> Result<serde_json::V
 }
 
 /// The log gets what the provider said; the row gets the code.
-fn told(error: UpstreamError) -> &'static str {
+fn told(error: &UpstreamError) -> &'static str {
     tracing::warn!(target: "webhook", %error, "a provider could not be asked");
     error.code
 }

@@ -85,7 +85,8 @@ async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<b
 
 async fn read(stripe: &Stripe, one: &Disputed) -> Result<serde_json::Value, UpstreamError> {
     // An account is asked about as ours, everything else as its account's.
-    let account = Some(one.account.as_str()).filter(|account| !account.is_empty() && one.kind != Kind::Account);
+    let account =
+        Some(one.account.as_str()).filter(|account| !account.is_empty() && one.kind != Kind::Account);
     match Path::new(one.kind, &one.id) {
         Ok(path) => stripe.retrieve(account, &path).await,
         // Nothing of Stripe's has such an id.
@@ -111,6 +112,7 @@ async fn put_off(client: &impl GenericClient, one: &Disputed, until: OffsetDateT
              WHERE provider = 'stripe' AND account = $1 AND object_id = $2 AND refetch_at IS NOT NULL"
         }
     };
-    execute(client, sql, &[(&one.account, Type::TEXT), (&one.id, Type::TEXT), (&until, Type::TIMESTAMPTZ)]).await?;
+    execute(client, sql, &[(&one.account, Type::TEXT), (&one.id, Type::TEXT), (&until, Type::TIMESTAMPTZ)])
+        .await?;
     Ok(())
 }

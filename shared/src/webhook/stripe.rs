@@ -19,7 +19,10 @@ pub enum Plan {
     Unreadable,
     Apply(Vec<Effect>),
     /// It only says that this account has changed.
-    AskForAccount { id: String, is_v2: bool },
+    AskForAccount {
+        id: String,
+        is_v2: bool,
+    },
 }
 
 /// What changes in our tables.
@@ -130,16 +133,16 @@ pub fn plan(event: &stripe::Event, livemode: bool) -> Plan {
     }
     match (&event.content, event.kind.as_str()) {
         (Content::Thin(Some(related)), _) => Plan::AskForAccount { id: related.id.clone(), is_v2: true },
-        // A link that somebody came back from says nothing of how far they came.
-        (Content::Thin(None), _) => Plan::Apply(Vec::new()),
+        // What is about nothing, such as a link that somebody came back from, says nothing of how far they came.
+        (Content::Thin(None), _) | (Content::Snapshot(_), "balance.available") => Plan::Apply(Vec::new()),
         (Content::Snapshot(_), "account.application.deauthorized") => Plan::Apply(vec![Effect::Deauthorized]),
-        (Content::Snapshot(_), "capability.updated" | "person.updated" | "account.external_account.updated") => {
-            match &event.account {
-                Some(id) => Plan::AskForAccount { id: id.clone(), is_v2: false },
-                None => Plan::Apply(Vec::new()),
-            }
-        }
-        (Content::Snapshot(_), "balance.available") => Plan::Apply(Vec::new()),
+        (
+            Content::Snapshot(_),
+            "capability.updated" | "person.updated" | "account.external_account.updated",
+        ) => match &event.account {
+            Some(id) => Plan::AskForAccount { id: id.clone(), is_v2: false },
+            None => Plan::Apply(Vec::new()),
+        },
         (Content::Snapshot(object), kind) => match Object::read(object) {
             Ok(object) => Plan::Apply(effects(object, kind, event.created_at)),
             Err(_) => Plan::Unreadable,
@@ -193,7 +196,9 @@ pub async fn apply(
                 subscription::observe(client, random, &source, (subscription, seen_at), now).await?;
             }
             Effect::Claim(id) => subscription::claim(client, random, &source, id, now).await?,
-            Effect::Payout(payout) => payout::observe(client, random, &source, (payout, seen_at), now).await?,
+            Effect::Payout(payout) => {
+                payout::observe(client, random, &source, (payout, seen_at), now).await?;
+            }
             Effect::Account(described) => {
                 connected_account::observe(client, described, seen_at, now).await?;
             }

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use crate::{NOW, number};
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "accounts",
     "challenges",
     "nodes",
@@ -20,6 +20,7 @@ const STEPS: [&str; 10] = [
     "provider_breakers",
     "reseal",
     "invoices_and_webhooks",
+    "payments",
 ];
 
 /// A database as `satchel init` leaves it: nothing in it yet.

@@ -72,7 +72,10 @@ impl Vault {
                  INSERT INTO lightning_addresses (user_id, setup_id, username, address, btcpay_store_id,
                          voltage_node_id, btcpay_config_sealed, node_config_sealed, created_at, updated_at)
                      VALUES ('{user_id}', '{user_id}', 'x', '{user_id}@example.com', '{user_id}', '{user_id}', '', '',
-                             now(), now());"
+                             now(), now());
+                 INSERT INTO webhook_events (id, provider, account, webhook_id, event_id, type, body_sealed, state,
+                         received_at, finished_at)
+                     VALUES ('{user_id}', 'stripe', '', '', '{user_id}', 'x', '', 'done', now(), now());"
             ))
             .await?;
         for column in SEALED_COLUMNS {
@@ -122,7 +125,7 @@ impl Vault {
 
 fn key(column: &SealedColumn) -> &'static str {
     match column.table {
-        "sessions" => "id",
+        "sessions" | "webhook_events" => "id",
         "lightning_setup_secrets" => "setup_id",
         _ => "user_id",
     }

@@ -15,7 +15,7 @@ use crate::{NOW, act_for, create_account};
 const ACCOUNTS: usize = 16;
 
 /// Every guarded table the api may read, the account of a row, what tells its rows apart, and a column to write.
-const TABLES: [(&str, &str, &str, &str); 14] = [
+const TABLES: [(&str, &str, &str, &str); 16] = [
     ("users", "id", "id::text", ""),
     ("identities", "user_id", "kind || subject", "retired_at = now()"),
     ("sessions", "user_id", "id::text", "revoked_at = now()"),
@@ -30,6 +30,8 @@ const TABLES: [(&str, &str, &str, &str); 14] = [
     ("lightning_setup_log", "user_id", "id::text", ""),
     ("lightning_addresses", "user_id", "address", ""),
     ("invoices", "user_id", "id::text", "updated_at = now()"),
+    ("payments", "user_id", "id::text", ""),
+    ("subscriptions", "user_id", "subscription_id", ""),
 ];
 
 /// Accounts with some rows each in every table, as many as chance has it.
@@ -73,6 +75,12 @@ async fn populate(db: &TestDb) -> Result<Vec<Uuid>> {
                  lease_token, created_at, updated_at)
              SELECT gen_random_uuid(), $1, 'x', 1000, 'x', 60, 'creating', now(), 0, now(), now()
              FROM generate_series(1, $2)",
+            "INSERT INTO payments (id, user_id, provider, account, currency, amount_minor, created_at, updated_at)
+             SELECT gen_random_uuid(), $1, 'stripe', '', 'usd', 2500, now(), now() FROM generate_series(1, $2)",
+            "INSERT INTO subscriptions (provider, account, subscription_id, payment_id, user_id, status, finality, seen_at,
+                 rank, created_at, updated_at)
+             SELECT 'stripe', '', 'sub_' || id, id, user_id, 'active', 0, now(), 2, now(), now()
+             FROM payments WHERE user_id = $1 LIMIT greatest($2 - 1, 0)",
         ] {
             admin.execute_typed(sql, &[(&account, Type::UUID), (&rows, Type::INT4)]).await?;
         }
@@ -203,6 +211,8 @@ async fn a_row_in_anothers_name_is_refused() -> Result<()> {
         "INSERT INTO invoices (id, user_id, btcpay_store_id, amount_msat, memo, expiry_seconds, state, leased_until,
              lease_token, created_at, updated_at)
          VALUES (gen_random_uuid(), $1, 'x', 1000, 'x', 60, 'creating', now(), 0, now(), now())",
+        "INSERT INTO payments (id, user_id, provider, account, currency, amount_minor, created_at, updated_at)
+         VALUES (gen_random_uuid(), $1, 'btcpay', 'x', 'btc', 1000, now(), now())",
         "INSERT INTO audit_chains VALUES ($1::text, 0, '')",
         "INSERT INTO audit_logs VALUES ($1::text, 1, gen_random_uuid(), $1, 'x', 'x', 'x', '{}', NULL, 'x', now(), '')",
     ];
@@ -226,6 +236,47 @@ async fn a_row_in_anothers_name_is_refused() -> Result<()> {
             assert_eq!(code, expected, "{sql}");
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_begins_a_payment_and_cannot_say_what_became_of_it() -> Result<()> {
+    let db = TestDb::create().await?;
+    let own = create_account(&db.connect(Role::Auth).await?, &Random::system()).await?;
+    let mut api = db.connect(Role::Api).await?;
+    let insert = |more: &str, value: &str| {
+        format!(
+            "INSERT INTO payments (id, user_id, provider, account, currency, amount_minor, created_at, updated_at{more})
+             VALUES (gen_random_uuid(), '{own}', 'stripe', '', 'usd', 2500, now(), now(){value}) RETURNING state"
+        )
+    };
+    let tx = api.transaction().await?;
+    act_for(&tx, own).await?;
+    let state: String = tx.query_typed_one(&insert("", ""), &[]).await?.get(0);
+    assert_eq!(state, "created");
+    tx.commit().await?;
+    for sql in [
+        insert(", state", ", 'paid'"),
+        insert(", state", ", 'created'"),
+        insert(", received_minor", ", 2500"),
+        insert(", entitled", ", true"),
+        insert(", manually_marked", ", true"),
+        insert(", version", ", 7"),
+        "UPDATE payments SET state = 'paid'".to_owned(),
+        "UPDATE payments SET amount_minor = 1".to_owned(),
+        "UPDATE payments SET entitled = true".to_owned(),
+        "DELETE FROM payments".to_owned(),
+        "UPDATE subscriptions SET entitled = true".to_owned(),
+        "INSERT INTO ledger SELECT FROM ledger".to_owned(),
+        "SELECT 1 FROM payment_objects".to_owned(),
+        "SELECT 1 FROM webhook_events".to_owned(),
+    ] {
+        let tx = api.transaction().await?;
+        act_for(&tx, own).await?;
+        let refused = tx.batch_execute(&sql).await.err().and_then(|error| error.code().cloned());
+        assert_eq!(refused, Some(SqlState::INSUFFICIENT_PRIVILEGE), "{sql}");
+    }
+    assert_eq!(db.count("SELECT count(*) FROM payments WHERE state = 'created'").await?, 1);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use shared::stripe;
 use shared::webhook::Recorded;
 use shared::webhook::stripe::{Delivery, plan, take_in};
 use testing::{Result, World};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub struct Scene {
@@ -76,7 +77,7 @@ impl Scene {
         let admin = self.world.db.admin().await?;
         let mut books = BTreeMap::new();
         for (table, sql) in BOOKS {
-            let rows = admin.query(sql, &[&format!("%{name}")]).await?;
+            let rows = admin.query_typed(sql, &[(&format!("%{name}"), Type::TEXT)]).await?;
             let mut rows: Vec<String> = rows.iter().map(|row| row.get::<_, String>(0).replace(name, "")).collect();
             rows.sort();
             books.insert(table, rows);

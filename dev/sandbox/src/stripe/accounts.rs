@@ -1,5 +1,7 @@
 //! Connected accounts, in both generations of the API: one account, two ways to look at it.
 
+use std::collections::BTreeSet;
+
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -127,7 +129,7 @@ impl Act<'_> {
                 kind: "v2.core.account",
                 url: format!("/v2/core/accounts/{account}"),
             }),
-            pending: 0,
+            pending: BTreeSet::new(),
             told: 0,
         };
         self.publish(event)
@@ -156,24 +158,8 @@ impl Act<'_> {
             "merchant": Some(merchant_part).filter(|_| merchant && asked("configuration.merchant")),
             "recipient": Some(recipient).filter(|_| !merchant && asked("configuration.recipient")),
         });
+        let created = written(self.number(account, "created"));
         let deadline = (state == AccountState::ActionSoon).then(|| written(self.now() + 14 * 86_400));
-        let entry = |when: bool, status: &str| {
-            let deadline = json!({"status": status, "time": deadline});
-            let entry = json!({
-                "description": "individual.verification.document",
-                "minimum_deadline": deadline,
-            });
-            if when { json!([entry]) } else { json!([]) }
-        };
-        let entries = match state {
-            AccountState::Onboarding | AccountState::Restricted => entry(true, "past_due"),
-            AccountState::ActionSoon => entry(true, "currently_due"),
-            AccountState::PendingVerification | AccountState::Active | AccountState::Rejected => {
-                entry(false, "")
-            }
-        };
-        let requirements =
-            json!({"entries": entries, "summary": {"minimum_deadline": {"status": null, "time": deadline}}});
         json!({
             "id": account,
             "object": "v2.core.account",
@@ -181,14 +167,40 @@ impl Act<'_> {
             "closed": self.state.deauthorized.contains(account),
             "configuration": configuration,
             "contact_email": wanted["contact_email"],
-            "created": written(self.number(account, "created")),
+            "created": created,
             "dashboard": wanted["dashboard"],
             "defaults": Some(&wanted["defaults"]).filter(|_| asked("defaults")),
             "display_name": wanted["display_name"],
-            "identity": Some(&wanted["identity"]).filter(|_| asked("identity")),
+            "identity": Some(identity(&wanted, state, &created)).filter(|_| asked("identity")),
             "livemode": self.state.settings.livemode,
             "metadata": self.member(account, "metadata"),
-            "requirements": Some(requirements).filter(|_| asked("requirements")),
+            "requirements": Some(requirements(state, deadline.as_deref())).filter(|_| asked("requirements")),
         })
     }
+}
+
+/// What is asked of its owner, in v2.
+fn requirements(state: AccountState, deadline: Option<&str>) -> Value {
+    let status = match state {
+        AccountState::Onboarding | AccountState::Restricted => "past_due",
+        AccountState::ActionSoon => "currently_due",
+        AccountState::PendingVerification | AccountState::Active | AccountState::Rejected => {
+            return json!({"entries": [], "summary": null});
+        }
+    };
+    let due = json!({"status": status, "time": deadline});
+    let entry = json!({"description": "individual.verification.document", "minimum_deadline": due});
+    json!({"entries": [entry], "summary": {"minimum_deadline": due}})
+}
+
+/// With the moment the terms were accepted, once they were.
+fn identity(wanted: &Value, state: AccountState, at: &str) -> Value {
+    let mut identity = wanted["identity"].clone();
+    if identity.is_null() {
+        identity = json!({"country": "us"});
+    }
+    let (submitted, ..) = state.v1();
+    let date = submitted.then_some(at);
+    identity["attestations"] = json!({"terms_of_service": {"account": {"date": date, "ip": null}}});
+    identity
 }

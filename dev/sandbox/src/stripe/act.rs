@@ -1,6 +1,6 @@
 //! One thing that happens at Stripe, by a request or by itself: on whose account, and at whose request.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ impl Act<'_> {
             before,
             request: self.request.clone(),
             thin: None,
-            pending: 0,
+            pending: BTreeSet::new(),
             told: 0,
         };
         self.publish(event)

@@ -19,6 +19,7 @@ pub(crate) enum Way {
 impl Act<'_> {
     pub(crate) fn pay_session(&mut self, session: &str, way: Way) -> anyhow::Result<()> {
         self.known(Kind::Session, session)?;
+        self.age_session(session);
         let status = self.status(session);
         ensure!(status == "open", "the session is {status}");
         if self.number(session, "amount_total") == 0 {
@@ -75,6 +76,15 @@ impl Act<'_> {
         self.hide(session, json!({"intent": intent}));
         self.hide(&intent, json!({"session": session}));
         intent
+    }
+
+    /// Time passes when somebody looks.
+    pub(crate) fn age_session(&mut self, session: &str) {
+        let over = self.status(session) == "open" && self.number(session, "expires_at") <= self.now();
+        if over && self.find(Kind::Session, session).is_some() {
+            self.change(session, json!({"status": "expired", "url": null}));
+            self.emit("checkout.session.expired", session);
+        }
     }
 
     pub(crate) fn expire_session(&mut self, session: &str) -> anyhow::Result<()> {

@@ -22,6 +22,7 @@ struct Settings {
     retry_factor: Option<f64>,
     answer_within_millis: Option<u64>,
     delay_millis: Option<u64>,
+    scatter_millis: Option<u64>,
     drop_deliveries: Option<u64>,
     deliver_twice: Option<u64>,
     hold_deliveries: Option<u64>,
@@ -151,6 +152,7 @@ fn set(stripe: &Stripe, body: &[u8]) -> Answer {
     new.livemode.inspect(|livemode| stripe.set_livemode(*livemode));
     new.answer_within_millis.inspect(|millis| stripe.set_answer_within(Duration::from_millis(*millis)));
     new.delay_millis.inspect(|millis| stripe.delay_deliveries(Duration::from_millis(*millis)));
+    new.scatter_millis.inspect(|millis| stripe.scatter_deliveries(Duration::from_millis(*millis)));
     new.drop_deliveries.inspect(|count| stripe.drop_deliveries(*count));
     new.deliver_twice.inspect(|count| stripe.deliver_twice(*count));
     new.hold_deliveries.inspect(|count| stripe.hold_deliveries(*count));

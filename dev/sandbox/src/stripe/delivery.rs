@@ -38,7 +38,8 @@ pub(crate) fn dispatch(world: &Arc<World>, state: &mut StripeState, event: usize
     let wanted = state.endpoints.iter().filter(|one| one.enabled && one.connect == connect);
     let wanted = wanted.filter(|one| one.thin == thin && one.wants(&known.kind));
     let endpoints: Vec<String> = wanted.map(|one| one.id.clone()).collect();
-    (known.pending, known.told) = (endpoints.len(), endpoints.len());
+    known.told = endpoints.len();
+    known.pending = endpoints.iter().cloned().collect();
     for endpoint in endpoints {
         schedule(world, state, Parcel { endpoint, event });
     }
@@ -75,7 +76,7 @@ pub(crate) fn release(world: &Arc<World>, state: &mut StripeState) {
     let world = Arc::clone(world);
     world.runtime.clone().spawn(async move {
         for parcel in shuffled {
-            let further = first_try(&world, &parcel).await;
+            let further = first_try(&world, &parcel, Duration::ZERO).await;
             tokio::spawn(until_stopped(Arc::clone(&world), parcel, further));
         }
     });
@@ -84,17 +85,19 @@ pub(crate) fn release(world: &Arc<World>, state: &mut StripeState) {
 fn launch(world: &Arc<World>, state: &mut StripeState, parcel: &Parcel) {
     let times = if taken(&mut state.settings.double_next) { 2 } else { 1 };
     state.under_way += times;
-    for _ in 0..times {
+    for time in 0..times {
         let (world, parcel) = (Arc::clone(world), parcel.clone());
+        let lot = state.seed.fraction(&format!("stripe scatter {} {} {time}", parcel.event, parcel.endpoint));
+        let later = state.settings.scatter.mul_f64(lot);
         world.runtime.clone().spawn(async move {
-            let further = first_try(&world, &parcel).await;
+            let further = first_try(&world, &parcel, later).await;
             until_stopped(world, parcel, further).await;
         });
     }
 }
 
 /// The waits before further tries: none when it was taken, or its endpoint is gone.
-async fn first_try(world: &World, parcel: &Parcel) -> Vec<Duration> {
+async fn first_try(world: &World, parcel: &Parcel, later: Duration) -> Vec<Duration> {
     let (delay, waits) = {
         let settings = &lock(&world.stripe).settings;
         let waits = settings.waits.iter().map(|wait| wait.mul_f64(settings.wait_factor)).collect();
@@ -102,7 +105,7 @@ async fn first_try(world: &World, parcel: &Parcel) -> Vec<Duration> {
     };
     let mut stopped = world.stopped.clone();
     let tried = async {
-        tokio::time::sleep(delay).await;
+        tokio::time::sleep(delay + later).await;
         attempt(world, parcel).await
     };
     // An error of the channel means that the sandbox was dropped.
@@ -126,13 +129,16 @@ async fn until_stopped(world: Arc<World>, parcel: Parcel, waits: Vec<Duration>) 
 
 /// Whether that was the end of it.
 async fn attempt(world: &World, parcel: &Parcel) -> bool {
+    let lines = Arc::clone(&lock(&world.stripe).lines);
+    // Nobody closes it.
+    let _line = lines.acquire().await;
     let Some((url, mut sent, within)) = prepare(&mut lock(&world.stripe), parcel) else { return true };
     sent.outcome = post(&url, (SIGNATURE, &sent.signature), sent.body.clone(), within).await;
     let taken = matches!(sent.outcome.status(), Some(200..=299));
     let mut state = lock(&world.stripe);
     state.deliveries.push(sent);
     if taken && let Some(event) = state.events.get_mut(parcel.event) {
-        event.pending = event.pending.saturating_sub(1);
+        event.pending.remove(&parcel.endpoint);
     }
     taken
 }

@@ -50,12 +50,15 @@ impl Act<'_> {
         self.known(Kind::Dispute, dispute)?;
         let before = self.status(dispute);
         ensure!(before != status, "the dispute is {before} already");
+        ensure!(
+            OPEN.contains(&before.as_str()) || !OPEN.contains(&status),
+            "the dispute is {before} and does not open again"
+        );
         let amount = self.number(dispute, "amount");
         let withdrawn = self.balance(dispute) < 0;
         let was = self.change(dispute, json!({"status": status}));
         match status {
             "needs_response" | "under_review" | "warning_needs_response" | "warning_under_review" => {
-                ensure!(OPEN.contains(&before.as_str()), "the dispute is {before}");
                 let escalated = !status.starts_with("warning") && !withdrawn;
                 if escalated {
                     self.move_money(dispute, -amount, FEE);

@@ -1,5 +1,7 @@
 //! Events: the snapshot of an object at one moment, or (`v2`) only word that something happened to it.
 
+use std::collections::BTreeSet;
+
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -22,7 +24,7 @@ pub(crate) struct StoredEvent {
     /// Of a thin event: the object it is about, which is not sent along.
     pub(crate) thin: Option<Related>,
     /// Endpoints that have yet to answer 2xx.
-    pub(crate) pending: usize,
+    pub(crate) pending: BTreeSet<String>,
     /// Endpoints it was sent to in the first place: a body stays the same from try to try.
     pub(crate) told: usize,
 }
@@ -98,30 +100,15 @@ pub(crate) fn written(seconds: i64) -> String {
 pub(crate) fn snapshot(state: &StripeState, id: &str) -> Value {
     let Some(stored) = state.any(id) else { return Value::Null };
     let mut value = stored.value.clone();
-    let of = |kind: Kind, name: &str| -> Vec<Value> {
-        let all = state.of_kind(kind, stored.account.as_deref()).rev();
-        all.filter(|one| one.value[name] == id).map(|one| one.value.clone()).collect()
+    let (name, path) = match stored.kind {
+        Kind::Charge => ("refunds", "charges"),
+        Kind::Intent => ("charges", "payment_intents"),
+        Kind::ApplicationFee => ("refunds", "application_fees"),
+        Kind::Transfer => ("reversals", "transfers"),
+        _ => return value,
     };
-    match stored.kind {
-        Kind::Charge => {
-            value["refunds"] = list(&of(Kind::Refund, "charge"), &format!("/v1/charges/{id}/refunds"));
-        }
-        Kind::Intent => {
-            let charges = of(Kind::Charge, "payment_intent");
-            let charges: Vec<Value> =
-                charges.iter().map(|charge| snapshot(state, &text(charge, "id"))).collect();
-            value["charges"] = list(&charges, &format!("/v1/charges?payment_intent={id}"));
-        }
-        Kind::ApplicationFee => {
-            let refunds = of(Kind::FeeRefund, "fee");
-            value["refunds"] = list(&refunds, &format!("/v1/application_fees/{id}/refunds"));
-        }
-        Kind::Transfer => {
-            let reversals = of(Kind::TransferReversal, "transfer");
-            value["reversals"] = list(&reversals, &format!("/v1/transfers/{id}/reversals"));
-        }
-        _ => {}
-    }
+    let listed: Vec<Value> = state.children(id).map(|one| snapshot(state, &text(&one.value, "id"))).collect();
+    value[name] = list(&listed, &format!("/v1/{path}/{id}/{name}"));
     value
 }
 

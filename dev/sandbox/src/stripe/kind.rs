@@ -55,4 +55,26 @@ impl Kind {
     pub(crate) fn counted(self) -> &'static str {
         self.names().3
     }
+
+    /// The member that names the object an object of this kind is listed in.
+    pub(crate) fn parent(self) -> Option<&'static str> {
+        match self {
+            Self::Charge => Some("payment_intent"),
+            Self::Refund => Some("charge"),
+            Self::FeeRefund => Some("fee"),
+            Self::TransferReversal => Some("transfer"),
+            Self::Session
+            | Self::Intent
+            | Self::Dispute
+            | Self::Payout
+            | Self::Account
+            | Self::Customer
+            | Self::Subscription
+            | Self::Invoice
+            | Self::BalanceTransaction
+            | Self::ApplicationFee
+            | Self::Transfer
+            | Self::FraudWarning => None,
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::{
     delivery::{Parcel, StoredDelivery},
@@ -18,6 +20,9 @@ use super::{
 use crate::{clock, seed::Seed};
 
 pub(crate) const DEFAULT_KEY: &str = "sk_test_sandbox";
+
+/// More connections at once would take the receiver's sockets, and this process's.
+const LINES: usize = 64;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -44,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) answer_within: Duration,
     /// Before the first try of every delivery.
     pub(crate) delay: Duration,
+    /// And up to so much longer, drawn for each: nobody promises an order.
+    pub(crate) scatter: Duration,
     /// The next so many deliveries are never sent.
     pub(crate) drop_next: u64,
     /// The next so many deliveries are sent twice, both at once.
@@ -67,6 +74,7 @@ impl Default for Settings {
             wait_factor: 1.0,
             answer_within: Duration::from_secs(10),
             delay: Duration::ZERO,
+            scatter: Duration::from_millis(10),
             drop_next: 0,
             double_next: 0,
             hold_next: 0,
@@ -85,12 +93,16 @@ pub(crate) struct StripeState {
     pub(crate) deauthorized: BTreeSet<String>,
     pub(crate) objects: Vec<Stored>,
     numbers: HashMap<String, usize>,
+    /// By the object they were made of, oldest first.
+    children: HashMap<String, Vec<usize>>,
     pub(crate) events: Vec<StoredEvent>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) deliveries: Vec<StoredDelivery>,
     pub(crate) held: Vec<Parcel>,
     /// Deliveries somebody works on, those that wait for their next try included.
     pub(crate) under_way: usize,
+    /// As many deliveries as are sent at one time.
+    pub(crate) lines: Arc<Semaphore>,
     pub(crate) replays: Replays,
     /// Stands still at this second until it is stepped.
     pub(crate) stopped_at: Option<i64>,
@@ -109,11 +121,13 @@ impl StripeState {
             deauthorized: BTreeSet::new(),
             objects: Vec::new(),
             numbers: HashMap::new(),
+            children: HashMap::new(),
             events: Vec::new(),
             endpoints: Vec::new(),
             deliveries: Vec::new(),
             held: Vec::new(),
             under_way: 0,
+            lines: Arc::new(Semaphore::new(LINES)),
             replays: Replays::default(),
             stopped_at: None,
             ahead: 0,
@@ -139,7 +153,11 @@ impl StripeState {
     }
 
     pub(crate) fn insert(&mut self, id: String, stored: Stored) {
-        self.numbers.insert(id, self.objects.len());
+        let number = self.objects.len();
+        if let Some(parent) = stored.kind.parent().and_then(|name| stored.value[name].as_str()) {
+            self.children.entry(parent.to_owned()).or_default().push(number);
+        }
+        self.numbers.insert(id, number);
         self.objects.push(stored);
     }
 
@@ -158,6 +176,12 @@ impl StripeState {
         account: Option<&'a str>,
     ) -> impl DoubleEndedIterator<Item = &'a Stored> {
         self.objects.iter().filter(move |one| one.kind == kind && one.account.as_deref() == account)
+    }
+
+    /// What was made of an object and is listed in it, newest first.
+    pub(crate) fn children(&self, id: &str) -> impl Iterator<Item = &Stored> {
+        let numbers = self.children.get(id).map(Vec::as_slice).unwrap_or_default();
+        numbers.iter().rev().filter_map(|number| self.objects.get(*number))
     }
 
     /// A connected account the platform may act for.

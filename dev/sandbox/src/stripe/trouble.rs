@@ -34,6 +34,12 @@ impl Stripe {
         self.settings(|settings| settings.delay = delay);
     }
 
+    /// Every delivery from now on sets out up to so much later again, drawn for each from the seed: 10 ms until said
+    /// otherwise, so that nobody counts on an order.
+    pub fn scatter_deliveries(&self, most: Duration) {
+        self.settings(|settings| settings.scatter = most);
+    }
+
     /// The next so many deliveries are never sent; `u64::MAX` is all of them.
     pub fn drop_deliveries(&self, count: u64) {
         self.settings(|settings| settings.drop_next = count);

@@ -184,6 +184,11 @@ async fn a_session_is_open_then_paid_and_all_of_it_agrees() -> anyhow::Result<()
     let other = api.session().await?;
     let expired = api.post(&format!("/v1/checkout/sessions/{other}/expire"), "").await?;
     assert_eq!((&expired["status"], &expired["url"]), (&json!("expired"), &Value::Null));
+    let forgotten = api.session().await?;
+    stripe.step_clock(86_400);
+    assert!(stripe.pay(&forgotten).is_err(), "its day is over");
+    let last = stripe.events().pop().map(|event| (event.kind, event.object));
+    assert_eq!(last, Some(("checkout.session.expired".to_owned(), forgotten)));
     sandbox.stop().await;
     Ok(())
 }

@@ -77,8 +77,10 @@ async fn an_account_goes_through_its_states_in_both_apis() -> anyhow::Result<()>
     assert_eq!(api.ask("POST", "/v2/core/accounts", "{}").await?.0, 400, "the version is not optional");
     let new = json!({"contact_email": "a@b.test", "configuration": {"recipient": {}}});
     let account = v2.make("/v2/core/accounts", &new.to_string()).await?;
-    let path =
-        format!("/v2/core/accounts/{account}?include[]=configuration.recipient&include[]=requirements");
+    let path = format!(
+        "/v2/core/accounts/{account}?include[0]=configuration.recipient&include[1]=requirements\
+         &include[2]=identity"
+    );
     for (state, status, enabled, disabled) in [
         (AccountState::PendingVerification, "pending", false, json!("requirements.pending_verification")),
         (AccountState::Restricted, "restricted", false, json!("requirements.past_due")),
@@ -88,7 +90,12 @@ async fn an_account_goes_through_its_states_in_both_apis() -> anyhow::Result<()>
         let shown = v2.get(&path).await?;
         let capability = &shown["configuration"]["recipient"]["capabilities"]["stripe_balance"];
         assert_eq!(capability["stripe_transfers"]["status"], json!(status));
+        let attested = &shown["identity"]["attestations"]["terms_of_service"]["account"];
+        assert!(attested["date"].is_string(), "{shown}");
+        assert_eq!(shown["requirements"]["entries"] == json!([]), disabled != "requirements.past_due");
+        let own = api.with("stripe-account", &account).get(&format!("/v1/accounts/{account}")).await?;
         let v1 = api.get(&format!("/v1/accounts/{account}")).await?;
+        assert_eq!(own, v1);
         assert_eq!((&v1["charges_enabled"], &v1["payouts_enabled"]), (&json!(enabled), &json!(enabled)));
         assert_eq!(v1["requirements"]["disabled_reason"], disabled);
     }

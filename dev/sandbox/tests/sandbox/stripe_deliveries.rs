@@ -129,6 +129,18 @@ async fn deliveries_go_out_at_once_and_none_waits_for_another() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn hundreds_of_deliveries_all_arrive() -> anyhow::Result<()> {
+    let shop = shop().await?;
+    shop.tell(500);
+    shop.stripe.quiet(Duration::from_secs(20)).await?;
+    let came: BTreeSet<String> = shop.receiver.kinds().into_iter().collect();
+    assert_eq!((came.len(), shop.stripe.deliveries().len()), (500, 500), "each once, and at the first try");
+    assert_ne!(shop.receiver.kinds(), (0..500).map(|n| format!("test.{n}")).collect::<Vec<_>>());
+    shop.sandbox.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn deliveries_are_doubled_dropped_and_delayed_on_demand() -> anyhow::Result<()> {
     let shop = shop().await?;
     shop.stripe.deliver_twice(1);

@@ -128,6 +128,7 @@ async fn a_payment_refunded_and_disputed_has_one_history() -> anyhow::Result<()>
     assert_eq!(stripe.object(&inquiry).unwrap_or_default()["balance_transactions"], json!([]));
     stripe.move_dispute(&inquiry, "needs_response")?;
     stripe.move_dispute(&inquiry, "lost")?;
+    assert!(stripe.move_dispute(&inquiry, "under_review").is_err(), "it is over");
     let last: Vec<_> = stripe.events_of(&inquiry).iter().map(|event| event.kind.clone()).collect();
     let expected = ["created", "updated", "funds_withdrawn", "closed"];
     assert_eq!(last, expected.map(|what| format!("charge.dispute.{what}")));

@@ -127,6 +127,7 @@ fn each_purpose_is_sealed_by_the_newest_settled_key_that_serves_it() {
         (Purpose::Wallet, 3),
         (Purpose::BtcpayConfig, 1),
         (Purpose::NodeConfig, 1),
+        (Purpose::WebhookBody, 1),
     ];
     assert_eq!(Purpose::ALL.map(|purpose| (purpose, seals(&ring, purpose))), expected);
     assert_eq!(ring.newest(Purpose::Macaroon).map(|key| key.id), Some(4), "whether or not it has settled");

@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{known, list_of, show};
+use super::{known, list_of};
 use crate::stripe::{
     call::Call,
     errors::{Answer, Refusal},
@@ -53,7 +53,11 @@ pub(super) fn v1(call: &mut Call<'_>, rest: &[&str]) -> Answer {
             if !call.state.is_connected(id) {
                 return Err(Refusal::foreign(id));
             }
-            show(call, Kind::Account, id)
+            // Asked for by the platform, or by the account itself.
+            if call.account.as_deref().is_some_and(|own| own != *id) {
+                return Err(Refusal::none_such("account", id));
+            }
+            Ok(snapshot(call.state, id))
         }
         _ => Err(call.unknown()),
     }

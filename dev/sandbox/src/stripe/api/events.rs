@@ -86,11 +86,11 @@ fn list(call: &Call<'_>) -> Answer {
             && lt.is_none_or(|bound| at < bound)
             && lte.is_none_or(|bound| at <= bound)
             && exact.is_none_or(|bound| at == bound)
-            && (!undelivered || event.pending > 0)
+            && (!undelivered || !event.pending.is_empty())
     };
     let mut found: Vec<&StoredEvent> = snapshots(call).filter(wanted).collect();
     // Stable: within one second the later one stays behind the earlier one, and in front of it once turned round.
     found.sort_by_key(|event| event.created);
-    let found: Vec<Value> = found.into_iter().rev().map(|event| shown(call, event)).collect();
-    page(call, &found)
+    found.reverse();
+    page(call, &found, |event| &event.id, |event| shown(call, event))
 }

@@ -10,7 +10,7 @@ mod sessions;
 mod webhook_endpoints;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     act::Act,
@@ -77,20 +77,25 @@ pub(crate) fn list_of(call: &mut Call<'_>, kind: Kind, filters: &[&str]) -> Answ
     };
     let all = call.state.of_kind(kind, call.account.as_deref()).rev();
     let ids = all.filter(|one| matches(&one.value)).filter_map(|one| one.value["id"].as_str());
-    let all: Vec<Value> = ids.map(|id| snapshot(call.state, id)).collect();
-    page(call, &all)
+    let ids: Vec<&str> = ids.collect();
+    page(call, &ids, |id| *id, |id| snapshot(call.state, id))
 }
 
 /// `limit`, `starting_after` and `ending_before` on what is listed newest first.
-pub(crate) fn page(call: &Call<'_>, all: &[Value]) -> Answer {
+pub(crate) fn page<T>(
+    call: &Call<'_>,
+    all: &[T],
+    id: impl Fn(&T) -> &str,
+    show: impl Fn(&T) -> Value,
+) -> Answer {
     let limit = call.params.integer("/limit")?.unwrap_or(10);
     let limit = usize::try_from(limit).ok().filter(|limit| (1..=100).contains(limit));
     let limit =
         limit.ok_or_else(|| Refusal::param(None, "limit", "This value must be between 1 and 100."))?;
     let place = |name: &str| -> Result<Option<usize>, Refusal> {
-        let Some(id) = call.params.text(&format!("/{name}")) else { return Ok(None) };
-        let at = all.iter().position(|one| one["id"] == id);
-        at.map(Some).ok_or_else(|| Refusal::none_such_param(name, "object", id))
+        let Some(named) = call.params.text(&format!("/{name}")) else { return Ok(None) };
+        let at = all.iter().position(|one| id(one) == named);
+        at.map(Some).ok_or_else(|| Refusal::none_such_param(name, "object", named))
     };
     let (after, before) = (place("starting_after")?, place("ending_before")?);
     let first = after.map_or(0, |at| at + 1);
@@ -102,8 +107,8 @@ pub(crate) fn page(call: &Call<'_>, all: &[Value]) -> Answer {
     } else {
         wanted.get(..limit).unwrap_or(wanted)
     };
-    let mut page = list(shown, &call.path);
-    page["has_more"] = serde_json::json!(wanted.len() > limit);
+    let mut page = list(&shown.iter().map(show).collect::<Vec<_>>(), &call.path);
+    page["has_more"] = json!(wanted.len() > limit);
     Ok(page)
 }
 

@@ -67,8 +67,8 @@ fn refund(call: &mut Call<'_>) -> Answer {
         pending: false,
         charge,
     };
-    let refunded = act.number(&new.charge, "amount_refunded") > 0;
-    let code = if refunded && new.amount.is_none() { "charge_already_refunded" } else { "amount_too_large" };
+    let nothing_left = act.member(&new.charge, "refunded") == true;
+    let code = if nothing_left { "charge_already_refunded" } else { "amount_too_large" };
     let refund = call.act().refund(new).map_err(|why| Refusal::coded(code, format!("{why:#}")))?;
     Ok(snapshot(call.state, &refund))
 }

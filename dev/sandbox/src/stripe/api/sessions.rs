@@ -38,6 +38,9 @@ const KNOWN: &[&str] = &[
 ];
 
 pub(super) fn answer(call: &mut Call<'_>, rest: &[&str]) -> Answer {
+    if let [id, ..] = rest {
+        call.act().age_session(id);
+    }
     match (call.method, rest) {
         (&Method::POST, []) => create(call),
         (&Method::GET, []) => {

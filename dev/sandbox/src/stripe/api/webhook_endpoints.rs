@@ -20,8 +20,8 @@ pub(super) fn answer(call: &mut Call<'_>, rest: &[&str]) -> Answer {
     match (call.method, rest) {
         (&Method::POST, []) => create(call),
         (&Method::GET, []) => {
-            let all: Vec<Value> = call.state.endpoints.iter().rev().map(Endpoint::json).collect();
-            page(call, &all)
+            let all: Vec<&Endpoint> = call.state.endpoints.iter().rev().collect();
+            page(call, &all, |endpoint| &endpoint.id, |endpoint| endpoint.json())
         }
         (&Method::GET, [id]) => Ok(find(call, id)?.json()),
         (&Method::POST, [id]) => {

@@ -1,0 +1,153 @@
+use std::collections::BTreeSet;
+
+use time::{Duration, OffsetDateTime};
+use tokio::time::Instant;
+
+use super::Tally;
+use crate::db::{DbError, GenericClient, Type, execute, query};
+use crate::stripe::{self as provider, EVENT_TYPES, Stripe};
+use crate::upstream::{Provider, UpstreamError};
+use crate::webhook::inbox::Recorded;
+use crate::webhook::processor::{ProcessError, Processor};
+use crate::webhook::stripe::{Delivery, plan, take_in as take_in_delivery};
+
+/// How long Stripe keeps its events.
+const STRIPE_KEEPS: Duration = Duration::days(30);
+/// An event may show in the list a while after its time.
+const OVERLAP: Duration = Duration::minutes(15);
+/// What is gone through before the cursor moves.
+const WINDOW: Duration = Duration::hours(6);
+
+/// Goes through Stripe's events since the last time, account by account, until `until`.
+pub async fn stripe(processor: &Processor, until: Instant) -> Result<Tally, ProcessError> {
+    let mut tally = Tally::default();
+    let Some(client) = processor.stripe.as_ref().map(|stripe| stripe.until(until)) else { return Ok(tally) };
+    let accounts = {
+        let connection = processor.db.connection_for_job().await?;
+        accounts(connection.client()).await?
+    };
+    for (account, reached_at) in accounts {
+        let mut from = reached_at.unwrap_or(processor.clock.now() - STRIPE_KEEPS + OVERLAP);
+        loop {
+            let now = processor.clock.now();
+            let to = (from + WINDOW).min(now);
+            if let Err(error) = window(processor, &client, &account, (from - OVERLAP, to), &mut tally).await?
+            {
+                tracing::warn!(target: "webhook", account, %error, "Stripe's events could not be gone through");
+                tally.failed += 1;
+                break;
+            }
+            let connection = processor.db.connection_for_job().await?;
+            move_cursor(connection.client(), &account, to, now).await?;
+            if to >= now || Instant::now() >= until {
+                break;
+            }
+            from = to;
+        }
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    Ok(tally)
+}
+
+/// Our own account, and every other that is connected or has payments of ours; with where its cursor stands.
+async fn accounts(client: &impl GenericClient) -> Result<Vec<(String, Option<OffsetDateTime>)>, DbError> {
+    let rows = query(
+        client,
+        "SELECT a.account, c.reached_at
+         FROM (SELECT '' AS account
+               UNION SELECT account FROM connected_accounts WHERE status <> 'deauthorized'
+               UNION SELECT account FROM payments WHERE provider = 'stripe') a
+         LEFT JOIN reconcile_cursors c ON c.provider = 'stripe' AND c.account = a.account
+         ORDER BY c.reached_at NULLS FIRST, a.account",
+        &[],
+    )
+    .await?;
+    Ok(rows.iter().map(|row| (row.get("account"), row.get("reached_at"))).collect())
+}
+
+async fn move_cursor(
+    client: &impl GenericClient,
+    account: &str,
+    reached_at: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    execute(
+        client,
+        "INSERT INTO reconcile_cursors AS c (provider, account, reached_at, updated_at)
+         VALUES ('stripe', $1, $2, $3)
+         ON CONFLICT ON CONSTRAINT reconcile_cursors_pkey DO UPDATE SET
+             reached_at = GREATEST(c.reached_at, excluded.reached_at), updated_at = excluded.updated_at",
+        &[(&account, Type::TEXT), (&reached_at, Type::TIMESTAMPTZ), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Every event between two times. What Stripe could not be asked is the inner error.
+async fn window(
+    processor: &Processor,
+    stripe: &Stripe,
+    account: &str,
+    (from, to): (OffsetDateTime, OffsetDateTime),
+    tally: &mut Tally,
+) -> Result<Result<(), UpstreamError>, ProcessError> {
+    let connected = (!account.is_empty()).then_some(account);
+    let mut after: Option<String> = None;
+    loop {
+        let asking = stripe.events(connected, from, to, after.as_deref());
+        let page = match processor.breaker.call(Provider::Stripe, asking).await {
+            Ok(page) => page,
+            Err(error) => return Ok(Err(error)),
+        };
+        let bodies = page.events.iter().map(|event| event.get().as_bytes());
+        // One that cannot be read was not recorded when it came, either.
+        let parsed = bodies.filter_map(|body| Some((provider::Event::parse(body).ok()?, body)));
+        let listed: Vec<(provider::Event, &[u8])> =
+            parsed.filter(|(event, _)| EVENT_TYPES.contains(&event.kind.as_str())).collect();
+        tally.seen += u64::try_from(listed.len()).unwrap_or(u64::MAX);
+        for (event, body) in unknown(processor, account, listed).await? {
+            tally.found += u64::from(take_in(processor, (&event, body), connected).await?);
+        }
+        if !page.has_more || page.last.is_none() {
+            return Ok(Ok(()));
+        }
+        after = page.last;
+    }
+}
+
+/// Those of the listed that are not in the inbox.
+async fn unknown<'a>(
+    processor: &Processor,
+    account: &str,
+    mut listed: Vec<(provider::Event, &'a [u8])>,
+) -> Result<Vec<(provider::Event, &'a [u8])>, ProcessError> {
+    let ids: Vec<&str> = listed.iter().map(|(event, _)| event.id.as_str()).collect();
+    let connection = processor.db.connection_for_job().await?;
+    let rows = query(
+        connection.client(),
+        "SELECT event_id FROM webhook_events
+         WHERE provider = 'stripe' AND account = $1 AND webhook_id = '' AND event_id = ANY($2)",
+        &[(&account, Type::TEXT), (&ids, Type::TEXT_ARRAY)],
+    )
+    .await?;
+    let known: BTreeSet<String> = rows.iter().map(|row| row.get("event_id")).collect();
+    listed.retain(|(event, _)| !known.contains(&event.id));
+    Ok(listed)
+}
+
+/// Whether it was new. An event in the list of an account is that account's, whether it says so or not.
+async fn take_in(
+    processor: &Processor,
+    (event, body): (&provider::Event, &[u8]),
+    account: Option<&str>,
+) -> Result<bool, ProcessError> {
+    let event = &provider::Event { account: account.map(str::to_owned), ..event.clone() };
+    let ring = processor.ring().await?;
+    let plan = plan(event, processor.livemode);
+    let (random, now) = (&processor.random, processor.clock.now());
+    let mut connection = processor.db.connection_for_job().await?;
+    let delivery = Delivery { event, body, plan: &plan, ring: &ring, random, now };
+    Ok(take_in_delivery(&mut connection, &delivery).await? == Recorded::New)
+}
