@@ -47,6 +47,8 @@ CREATE TABLE payment_objects (
     payment_id     uuid CONSTRAINT payment_objects_payment_id_fkey REFERENCES payments,
     status         text NOT NULL,
     amount_minor   bigint NOT NULL DEFAULT 0,
+    -- What is to be paid, however much of it was: a reference is believed for no less than our own amount.
+    asked_minor    bigint NOT NULL DEFAULT 0,
     refunded_minor bigint NOT NULL DEFAULT 0,
     currency       text,
     was_expired    boolean NOT NULL DEFAULT false,
@@ -89,8 +91,7 @@ CREATE TABLE subscriptions (
     CONSTRAINT subscriptions_pkey PRIMARY KEY (provider, account, subscription_id)
 );
 CREATE INDEX subscriptions_user_id_idx ON subscriptions (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX subscriptions_unclaimed_idx ON subscriptions (created_at)
-    WHERE payment_id IS NULL AND reference IS NOT NULL;
+CREATE INDEX subscriptions_unclaimed_idx ON subscriptions (created_at) WHERE payment_id IS NULL;
 CREATE INDEX subscriptions_refetch_at_idx ON subscriptions (refetch_at) WHERE refetch_at IS NOT NULL;
 
 CREATE TABLE payouts (
@@ -119,6 +120,8 @@ CREATE TABLE connected_accounts (
     charges_enabled   boolean NOT NULL,
     payouts_enabled   boolean NOT NULL,
     details_submitted boolean NOT NULL,
+    -- Which of Stripe's APIs describes it.
+    is_v2             boolean NOT NULL DEFAULT false,
     finality          smallint NOT NULL,
     seen_at           timestamptz NOT NULL,
     rank              smallint NOT NULL,
@@ -176,7 +179,8 @@ CREATE TABLE reconcile_cursors (
 );
 
 -- The inbox learns to wait, to give up, and to keep what it was told from whoever reads the table. Rows from before
--- have their body in clear until they are done with.
+-- have their body in clear until they are pruned. A function of the build before this one still writes while this is
+-- deployed: what it does not name is due at once.
 ALTER TABLE webhook_events
     ALTER COLUMN body DROP NOT NULL,
     ADD COLUMN body_sealed     bytea,
@@ -185,12 +189,14 @@ ALTER TABLE webhook_events
     -- When it happened, by the provider's clock.
     ADD COLUMN occurred_at     timestamptz,
     -- Lease and schedule in one, as with setups; `attempts` is the token.
-    ADD COLUMN due_at          timestamptz,
+    ADD COLUMN due_at          timestamptz DEFAULT now(),
     ADD COLUMN last_error_code text,
     ADD COLUMN finished_at     timestamptz,
     ADD CONSTRAINT webhook_events_has_one_body CHECK (num_nonnulls(body, body_sealed) = 1);
-UPDATE webhook_events SET due_at = received_at WHERE state = 'received';
-UPDATE webhook_events SET finished_at = received_at WHERE state <> 'received';
+-- The owner sees rows of a guarded table only while it is not guarded from the owner.
+ALTER TABLE webhook_events NO FORCE ROW LEVEL SECURITY;
+UPDATE webhook_events SET due_at = NULL, finished_at = received_at WHERE state <> 'received';
+ALTER TABLE webhook_events FORCE ROW LEVEL SECURITY;
 ALTER TABLE webhook_events
     ADD CONSTRAINT webhook_events_is_due_or_finished
         CHECK ((state = 'received') = (due_at IS NOT NULL) AND (state = 'received') = (finished_at IS NULL));
@@ -199,6 +205,15 @@ CREATE INDEX webhook_events_due_idx ON webhook_events (due_at) WHERE state = 're
 CREATE INDEX webhook_events_dead_idx ON webhook_events (received_at) WHERE state = 'dead';
 CREATE INDEX webhook_events_object_id_idx ON webhook_events (object_id) WHERE object_id IS NOT NULL;
 CREATE INDEX webhook_events_finished_idx ON webhook_events (finished_at) WHERE state IN ('done', 'ignored');
+
+-- Invoices from before have payments, too, and are asked about at once.
+ALTER TABLE invoices NO FORCE ROW LEVEL SECURITY;
+INSERT INTO payments
+    (id, user_id, provider, account, currency, amount_minor, expires_at, poll_at, created_at, updated_at)
+SELECT id, user_id, 'btcpay', btcpay_store_id, 'btc', amount_msat, created_at + expiry_seconds * interval '1 second',
+       now(), created_at, now()
+FROM invoices WHERE state <> 'refused';
+ALTER TABLE invoices FORCE ROW LEVEL SECURITY;
 
 ALTER TABLE payments ENABLE ROW LEVEL SECURITY;
 ALTER TABLE payments FORCE ROW LEVEL SECURITY;
@@ -241,7 +256,9 @@ CREATE POLICY webhook_events_jobs ON webhook_events TO satchel_jobs USING (true)
 GRANT SELECT, INSERT (id, user_id, provider, account, currency, amount_minor, expires_at, poll_at, created_at, updated_at)
     ON payments TO satchel_api;
 GRANT SELECT ON subscriptions TO satchel_api;
-GRANT SELECT, UPDATE ON payments TO satchel_webhooks;
+-- What became of it; not whose it is, nor what it costs.
+GRANT SELECT, UPDATE (state, received_minor, refunded_minor, late, manually_marked, entitled, version, poll_at, updated_at)
+    ON payments TO satchel_webhooks;
 GRANT SELECT, INSERT, UPDATE ON payments TO satchel_jobs;
 GRANT SELECT, INSERT, UPDATE ON payment_objects, subscriptions, payouts, connected_accounts
     TO satchel_webhooks, satchel_jobs;
@@ -251,7 +268,7 @@ GRANT SELECT, INSERT ON ledger TO satchel_webhooks, satchel_jobs;
 GRANT INSERT, SELECT (topic, key, version) ON outbox TO satchel_webhooks;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO satchel_jobs;
 GRANT SELECT, INSERT, UPDATE ON reconcile_cursors TO satchel_jobs;
-GRANT UPDATE (state, attempts, due_at, last_error_code, finished_at, body, body_sealed) ON webhook_events
+GRANT UPDATE (state, attempts, due_at, last_error_code, finished_at) ON webhook_events
     TO satchel_webhooks;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_events TO satchel_jobs;
 GRANT SELECT, INSERT, UPDATE ON provider_breakers TO satchel_webhooks;

@@ -18,7 +18,7 @@ struct Content {
     failure_code: Option<String>,
 }
 
-/// Takes in what Stripe says a payout is. Safe to repeat and in any order.
+/// Takes in what Stripe says a payout is. Safe to repeat and in any order; the transaction holds its id.
 pub async fn observe(
     client: &impl GenericClient,
     random: &Random,
@@ -26,7 +26,6 @@ pub async fn observe(
     (payout, seen_at): (&stripe::Payout, OffsetDateTime),
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
-    payment::lock(client, source, [payout.id.as_str()]).await?;
     let word = Heard::new(content(payout), Standing::new(order(&payout.status), seen_at));
     let before = read(client, source, &payout.id).await?;
     let after = match before.clone() {

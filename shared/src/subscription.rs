@@ -8,11 +8,14 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{DbError, GenericClient, Row, Type, execute, query_opt};
+use crate::db::{DbError, GenericClient, Row, Type, execute, query, query_opt};
 use crate::outbox::{self, Message};
-use crate::payment::{self, Heard, Source, Standing};
+use crate::payment::{Heard, Source, Standing};
 use crate::random::Random;
 use crate::stripe;
+
+/// How many one run looks at.
+const CLAIMED_AT_ONCE: i64 = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Content {
@@ -39,7 +42,7 @@ struct Owner {
     user_id: Uuid,
 }
 
-/// Takes in what Stripe says a subscription is. Safe to repeat and in any order.
+/// Takes in what Stripe says a subscription is. Safe to repeat and in any order; the transaction holds its id.
 pub async fn observe(
     client: &impl GenericClient,
     random: &Random,
@@ -48,7 +51,6 @@ pub async fn observe(
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
     let id = subscription.id.as_str();
-    payment::lock(client, source, [id]).await?;
     let word = Heard::new(
         Content {
             status: subscription.status.clone(),
@@ -59,7 +61,7 @@ pub async fn observe(
         Standing::new(order(&subscription.status), seen_at),
     );
     let before = read(client, source, id).await?;
-    let reference = before.as_ref().and_then(|before| before.reference).or(subscription.reference);
+    let reference = before.as_ref().and_then(|before| before.reference).max(subscription.reference);
     let heard = match before.clone() {
         Some(before) => before.heard.hear(word),
         None => word,
@@ -67,7 +69,8 @@ pub async fn observe(
     keep(client, random, source, id, before, (heard, reference), now).await
 }
 
-/// Finds the owner of a subscription that came before the checkout session that made it.
+/// Finds the owner of a subscription that came before the checkout session that made it, or before our own payment.
+/// The transaction holds its id.
 pub async fn claim(
     client: &impl GenericClient,
     random: &Random,
@@ -75,21 +78,36 @@ pub async fn claim(
     id: &str,
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
-    payment::lock(client, source, [id]).await?;
     let Some(before) = read(client, source, id).await? else { return Ok(()) };
     let (heard, reference) = (before.heard.clone(), before.reference);
     keep(client, random, source, id, Some(before), (heard, reference), now).await
 }
 
-/// Finality and rank.
+/// Subscriptions that are nobody's and whose payment is on record by now, with their accounts.
+pub async fn unclaimed(client: &impl GenericClient) -> Result<Vec<(String, String)>, DbError> {
+    let rows = query(
+        client,
+        "SELECT s.account, s.subscription_id
+         FROM subscriptions s
+         WHERE s.payment_id IS NULL
+           AND (EXISTS (SELECT 1 FROM payments p
+                        WHERE p.id = s.reference AND p.provider = s.provider AND p.account = s.account)
+                OR EXISTS (SELECT 1 FROM payment_objects o
+                           WHERE o.root_id = s.subscription_id AND o.provider = s.provider AND o.account = s.account
+                             AND o.kind = 'checkout_session' AND o.payment_id IS NOT NULL))
+         ORDER BY s.created_at DESC
+         LIMIT $1",
+        &[(&CLAIMED_AT_ONCE, Type::INT8)],
+    )
+    .await?;
+    Ok(rows.iter().map(|row| (row.get("account"), row.get("subscription_id"))).collect())
+}
+
+/// Finality and rank. Of two statuses of one second neither is further along, but for the very first: Stripe is asked.
 fn order(status: &str) -> (i16, i16) {
     match status {
         "incomplete" => (0, 0),
-        "trialing" => (0, 1),
-        "active" => (0, 2),
-        "past_due" => (0, 3),
-        "unpaid" => (0, 4),
-        "paused" => (0, 5),
+        "trialing" | "active" | "past_due" | "unpaid" | "paused" => (0, 1),
         "incomplete_expired" => (1, 0),
         "canceled" => (2, 0),
         _ => (0, -1),

@@ -39,7 +39,8 @@ const KEPT: time::Duration = time::Duration::seconds(300);
 /// any moment: run again, it goes on where it was. Reads `audit` and `database/jobs`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is sealed for: `all`, or one of macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config
+    /// What is sealed for: `all`, or one of macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config,
+    /// webhook-body
     #[arg(value_parser = asked)]
     purpose: Asked,
     /// What the names of the secrets begin with: the stack's parameter `SecretPrefix`

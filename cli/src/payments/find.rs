@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use shared::db::{self, GenericClient, Row, Type};
 use time::OffsetDateTime;
@@ -21,6 +23,7 @@ pub struct Object {
     pub payment_id: Option<Uuid>,
     pub status: String,
     pub amount_minor: i64,
+    pub asked_minor: i64,
     pub refunded_minor: i64,
     pub currency: Option<String>,
     pub seen_at: OffsetDateTime,
@@ -39,6 +42,7 @@ impl From<&Row> for Object {
             payment_id: row.get("payment_id"),
             status: row.get("status"),
             amount_minor: row.get("amount_minor"),
+            asked_minor: row.get("asked_minor"),
             refunded_minor: row.get("refunded_minor"),
             currency: row.get("currency"),
             seen_at: row.get("seen_at"),
@@ -50,32 +54,30 @@ impl From<&Row> for Object {
 /// By our id of a payment, or by the id of an object or a subscription at its provider. Nothing is found of what is
 /// neither; there may be events about it all the same.
 pub async fn find(client: &impl GenericClient, text: &str) -> Result<Found> {
+    let mut found = Vec::new();
     if let Ok(id) = text.parse::<Uuid>() {
-        let found = of_payment(client, id).await?;
-        if found.payment.is_some() || !found.objects.is_empty() {
-            return Ok(found);
+        let payment = of_payment(client, id).await?;
+        if payment.payment.is_some() {
+            return Ok(payment);
         }
+        found = payment.objects;
     }
-    let found = objects_called(client, text).await?;
-    let subscriptions = subscriptions_called(client, text).await?;
+    found.extend(objects_called(client, text).await?);
+    let called = subscriptions_called(client, text).await?;
     let owners = found.iter().map(|object| object.payment_id);
-    let mut owners: Vec<Uuid> =
-        owners.chain(subscriptions.iter().map(|row| row.get("payment_id"))).flatten().collect();
-    owners.dedup();
-    match owners[..] {
-        [owner] => of_payment(client, owner).await,
-        [] => {
-            let roots: Vec<&str> = found.iter().map(|object| object.root_id.as_str()).chain([text]).collect();
-            let objects = with_roots(client, &roots).await?;
-            let subscriptions = if subscriptions.is_empty() {
-                subscriptions_of(client, None, &objects).await?
-            } else {
-                subscriptions
-            };
-            Ok(Found { payment: None, objects, subscriptions })
-        }
-        _ => bail!("several accounts have an object {text}: give the payment's id, one of {owners:?}"),
+    let owners: BTreeSet<Uuid> =
+        owners.chain(called.iter().map(|row| row.get("payment_id"))).flatten().collect();
+    if owners.len() > 1 {
+        bail!("several accounts have an object {text}: give the payment's id, one of {owners:?}");
     }
+    if let Some(owner) = owners.first() {
+        return of_payment(client, *owner).await;
+    }
+    let roots: Vec<&str> = found.iter().map(|object| object.root_id.as_str()).chain([text]).collect();
+    let objects = with_roots(client, &roots).await?;
+    let of_objects = subscriptions_of(client, None, &objects).await?;
+    let subscriptions = if of_objects.is_empty() { called } else { of_objects };
+    Ok(Found { payment: None, objects, subscriptions })
 }
 
 async fn of_payment(client: &impl GenericClient, id: Uuid) -> Result<Found> {
@@ -89,8 +91,8 @@ async fn of_payment(client: &impl GenericClient, id: Uuid) -> Result<Found> {
     .await?;
     let rows = db::query(
         client,
-        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, refunded_minor,
-                currency, seen_at, refetch_at
+        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
+                refunded_minor, currency, seen_at, refetch_at
          FROM (SELECT * FROM payment_objects WHERE payment_id = $1
                UNION ALL
                -- It names the payment, and is not taken for it.
@@ -120,7 +122,7 @@ async fn objects_called(client: &impl GenericClient, object_id: &str) -> Result<
          SELECT o.*
          FROM accounts a CROSS JOIN LATERAL (
              SELECT o.provider, o.account, o.object_id, o.root_id, o.kind, o.reference, o.payment_id, o.status,
-                    o.amount_minor, o.refunded_minor, o.currency, o.seen_at, o.refetch_at
+                    o.amount_minor, o.asked_minor, o.refunded_minor, o.currency, o.seen_at, o.refetch_at
              FROM payment_objects o
              WHERE o.provider = a.provider AND o.account = a.account AND o.object_id = $1
              LIMIT 1) o",
@@ -191,8 +193,8 @@ async fn subscriptions_of(
 async fn with_roots(client: &impl GenericClient, roots: &[&str]) -> Result<Vec<Object>> {
     let rows = db::query(
         client,
-        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, refunded_minor,
-                currency, seen_at, refetch_at
+        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
+                refunded_minor, currency, seen_at, refetch_at
          FROM payment_objects
          WHERE root_id = ANY($1)
          ORDER BY root_id, created_at, object_id",

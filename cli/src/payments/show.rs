@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<String> {
     let mut keys = names.clone();
     keys.extend(found.payment.as_ref().map(|row| row.get::<_, Uuid>("id").to_string()));
     names.extend(found.objects.iter().map(|object| object.id.clone()));
-    if names.is_empty() {
+    if !names.contains(text) {
         names.push(text.clone());
     }
     let moved = history::ledger(&mut said, &client, &names).await?;
@@ -80,7 +80,7 @@ fn head(said: &mut String, text: &str, found: &Found) -> Result<()> {
         ("begun", at(row.get("created_at"))),
         ("changed", at(row.get("updated_at"))),
         ("expires", time("expires_at")),
-        ("asked", time("poll_at")),
+        ("poll at", time("poll_at")),
     ] {
         writeln!(said, "  {name:<9} {value}")?;
     }
@@ -99,6 +99,11 @@ fn objects(said: &mut String, objects: &[Object]) -> Result<()> {
         .iter()
         .map(|object| {
             let currency = object.currency.as_deref().unwrap_or_default();
+            let asked = match object.asked_minor {
+                0 => String::new(),
+                asked if asked == object.amount_minor => String::new(),
+                asked => format!(" of {} asked", money(asked, currency)),
+            };
             let refunded = match object.refunded_minor {
                 0 => String::new(),
                 refunded => format!(", {} refunded", money(refunded, currency)),
@@ -114,7 +119,7 @@ fn objects(said: &mut String, objects: &[Object]) -> Result<()> {
                 clean(&object.id),
                 clean(&object.status),
                 format!("as of {}", at(object.seen_at)),
-                format!("{}{refunded}{claimed}{refetch}", money(object.amount_minor, currency)),
+                format!("{}{asked}{refunded}{claimed}{refetch}", money(object.amount_minor, currency)),
             ]
         })
         .collect();
@@ -137,7 +142,10 @@ fn subscriptions(said: &mut String, rows: &[Row]) -> Result<()> {
                 format!("as of {}", at(row.get("seen_at"))),
                 format!("entitled {}", yes(row.get("entitled"))),
                 format!("version {}", row.get::<_, i64>("version")),
-                format!("{end}{}", if row.get("cancel_at_period_end") { ", and it with it" } else { "" }),
+                format!(
+                    "{end}{}",
+                    if row.get("cancel_at_period_end") { ", when it is canceled" } else { "" }
+                ),
             ]
         })
         .collect();

@@ -12,8 +12,8 @@ use crate::words::{at, clean, columns, count};
 /// List what providers told us of and no payment of ours is behind, the newest first
 ///
 /// A line for each: first heard of, provider, account, kind, id, status, amount, and the payment it names. One that
-/// names a payment and is here has no row of it, or another currency or amount; one that names none was paid in some
-/// other way than through us. Reads the secret `database/jobs`.
+/// names a payment and is here has no row of it, or is in another currency, or asks for less; one that names none was
+/// made in some other way than through us. Reads the secret `database/jobs`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// First heard of then or later: `2026-01-09T12:00:00Z`, or `2h` or `3d` ago

@@ -16,7 +16,12 @@ pub fn advice(code: &str) -> &'static str {
         _ if ["_UNAVAILABLE", "_TIMED_OUT", "_BREAKER_OPEN"].iter().any(|away| code.ends_with(away)) => {
             "the provider was away: replay it when it is back"
         }
+        "STRIPE_ACCOUNT_REFUSED" => "the account was disconnected from ours: replay it if it comes back",
+        _ if code.ends_with("_CERTIFICATE_REFUSED") => "see whose certificate that is, then replay it",
+        _ if ["_REJECTED", "_UNEXPECTED_ANSWER"].iter().any(|odd| code.ends_with(odd)) => {
+            "see the provider's words in the log of process_webhook_events, then replay it"
+        }
         _ if code.ends_with("_NOT_FOUND") => "the provider no longer has what it is about",
-        _ => "see the log of process_webhook_events, then replay it",
+        _ => "a code of a later build, or of none: see the log of process_webhook_events",
     }
 }

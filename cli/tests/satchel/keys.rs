@@ -43,7 +43,15 @@ async fn a_key_is_added_everything_moves_and_the_old_key_goes() -> Result<()> {
     for kind in 0..3 {
         assert_eq!(keeper.sealed_by(kind).await?, [(2, ACCOUNTS)]);
     }
-    let all = json!(["macaroon", "refresh-key", "stored-reply", "wallet", "btcpay-config", "node-config"]);
+    let all = json!([
+        "macaroon",
+        "refresh-key",
+        "stored-reply",
+        "wallet",
+        "btcpay-config",
+        "node-config",
+        "webhook-body"
+    ]);
     let started = ("rotation.started".to_owned(), "2".to_owned(), json!({ "purposes": all }));
     let told = json!({ "purposes": all, "resealed": 3 * ACCOUNTS, "retired": [1] });
     let finished = ("rotation.finished".to_owned(), "2".to_owned(), told);

@@ -95,7 +95,9 @@ async fn every_code_of_a_provider_comes_with_something_to_do() -> Result<()> {
         "SECRET_UNREADABLE",
     ];
     let code_of = "UPDATE lightning_setup_steps SET last_error_code =";
-    for code in code::ALL.iter().chain(&own) {
+    // No setup asks Stripe for anything.
+    let providers = code::ALL.iter().filter(|code| !code.starts_with("STRIPE_"));
+    for code in providers.chain(&own) {
         setups
             .sql(&format!("{code_of} '{code}' WHERE setup_id = '{}' AND state = 'failed'", setup.id))
             .await?;

@@ -1,3 +1,5 @@
+use shared::upstream::code;
+use shared::webhook::reason;
 use testing::Result;
 
 use crate::tool::secret_values;
@@ -103,6 +105,28 @@ async fn what_is_not_there_is_said_and_secrets_are_not() -> Result<()> {
     for arguments in [&["list"][..], &["dead"], &["show", "evt_1", "--body"], &["replay", "evt_1", "--yes"]] {
         let said = inbox.run(arguments).await?.ok();
         assert!(!secrets.iter().any(|secret| said.contains(secret)), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_code_comes_with_something_to_do() -> Result<()> {
+    let inbox = Inbox::start().await?;
+    inbox.told(&Told { state: "dead", ..Told::default() }).await?;
+    let own = [
+        reason::UNKNOWN_TYPE,
+        reason::WRONG_LIVEMODE,
+        reason::WRONG_ENDPOINT,
+        reason::UNREADABLE,
+        reason::NOT_APPLIED,
+        reason::NOT_CONFIGURED,
+    ];
+    let providers =
+        code::ALL.iter().filter(|code| code.starts_with("STRIPE_") || code.starts_with("BTCPAY_"));
+    for code in providers.chain(&own).filter(|code| **code != code::BTCPAY_STORE_LIMIT) {
+        inbox.sql(&format!("UPDATE webhook_events SET last_error_code = '{code}'")).await?;
+        let said = inbox.run(&["dead"]).await?.ok();
+        assert!(said.contains(&format!("\n{code}: ")) && !said.contains("of a later build"), "{said}");
     }
     Ok(())
 }

@@ -13,6 +13,11 @@ pub async fn build() -> Result<()> {
     release(&["--package", "bare"]).await
 }
 
+pub async fn build_webhooks() -> Result<()> {
+    release(&["--package", "stripe_webhook"]).await?;
+    release(&["--package", "do_nothing"]).await
+}
+
 async fn release(packages: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

@@ -11,6 +11,7 @@
 //! - `profile`     one process at work, for a profiler to look at
 //! - `counters`    what Postgres counted while it was measured
 //! - `setup`       Lightning setup, beside `pgbench` (no function is built: the saga runs in this process)
+//! - `webhooks`    Stripe's events, beside Express, `FastAPI` and pgbench; what they cost by the size of the inbox
 //! - `machine`     what Linux says about processes and load
 //! - `report`      the tables and the verdicts (`figures`), and where they are kept (`document`)
 
@@ -29,6 +30,7 @@ mod setup;
 mod signin;
 mod single;
 mod throughput;
+mod webhooks;
 mod world;
 
 use clap::Parser;
@@ -40,6 +42,8 @@ enum Benchmark {
     Signin(signin::Options),
     /// Lightning setup: its commits, setups a second beside pgbench, the resumer's queue, a rotation of keys
     Setup(setup::Options),
+    /// Stripe's events: new ones and copies, beside Express, `FastAPI` and pgbench, with up to ten million in the inbox
+    Webhooks(webhooks::Options),
     /// One function at work, for a profiler to look at
     Profile(profile::Options),
 }
@@ -49,6 +53,7 @@ async fn main() -> anyhow::Result<()> {
     match Benchmark::parse() {
         Benchmark::Signin(options) => signin::run(&options).await,
         Benchmark::Setup(options) => setup::run(&options).await,
+        Benchmark::Webhooks(options) => webhooks::run(&options).await,
         Benchmark::Profile(options) => profile::run(&options).await,
     }
 }

@@ -6,6 +6,7 @@
 //! - [`world`]      [`World`]: that database, a sandbox, a clock, and any function wired to them
 //! - [`request`]    requests as the gateway passes them on, and what came back
 //! - [`store`]      a user whose Lightning setup is done
+//! - [`sell`]       something to be paid for: a checkout session, an invoice
 //! - [`binary`]     a function's real binary over a Runtime API, and what every function owes
 //!
 //! `cargo xtask test` starts the cluster and names it in `SATCHEL_TEST_DATABASE_URL`.
@@ -15,6 +16,7 @@ pub mod database;
 pub mod deployment;
 pub mod postgres;
 pub mod request;
+pub mod sell;
 pub mod store;
 pub mod world;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use shared::config::Config;
-use shared::db;
+use shared::log;
 use shared::metrics;
-use shared::payment::claim_unclaimed;
 use shared::runtime::{Error, Invocation};
+use shared::webhook::claim::claim;
 use shared::webhook::queue::{self, Taken};
 use shared::webhook::refetch::refetch;
 use shared::webhook::{Fate, Processor};
@@ -46,7 +46,7 @@ pub struct Report {
     pub dead: u64,
     /// They are tried again.
     pub waiting: u64,
-    /// Objects whose payment is known now.
+    /// Objects and subscriptions whose payment is known now.
     pub claimed: u64,
     /// Objects that two events disagreed about.
     pub refetched: u64,
@@ -57,22 +57,31 @@ pub async fn run(deps: &Deps, invocation: &Invocation) -> Result<Report, Error> 
     let ends_at = Instant::from_std(invocation.ends_at);
     watch(processor).await?;
     let fates = RefCell::new(BTreeMap::<&str, u64>::new());
-    let claims = stream::unfold((), |()| async {
-        if Instant::now() + KEPT_BACK >= ends_at {
+    let claims = stream::unfold(false, |over| async move {
+        if over || Instant::now() + KEPT_BACK >= ends_at {
             return None;
         }
-        processor.take().await.transpose().map(|taken| (taken, ()))
+        let taken = processor.take().await.transpose()?;
+        let over = taken.is_err();
+        Some((taken, over))
     });
     let runs = claims.map(|taken| async {
-        let fate = drive(processor, &taken?, ends_at - LAST_WORDS).await?;
+        let fate = drive(processor, &taken?, ends_at - LAST_WORDS).await;
         *fates.borrow_mut().entry(fate).or_default() += 1;
         Ok::<_, Error>(())
     });
     let mut outcomes = std::pin::pin!(runs.buffer_unordered(deps.side_by_side));
+    let mut trouble = None;
     while let Some(outcome) = outcomes.next().await {
-        outcome?;
+        // No new row can be taken up; those in hand are ended.
+        trouble = outcome.err().or(trouble);
     }
-    let claimed = claim(processor).await?;
+    if let Some(error) = trouble {
+        return Err(error);
+    }
+    let mut connection = processor.db.connection_for_job().await?;
+    let claimed = claim(&mut connection, &processor.random, processor.clock.now()).await?;
+    drop(connection);
     let refetched = refetch(processor, ends_at - LAST_WORDS).await?;
     let of = |fate| fates.borrow().get(fate).copied().unwrap_or_default();
     let report = Report {
@@ -86,19 +95,25 @@ pub async fn run(deps: &Deps, invocation: &Invocation) -> Result<Report, Error> 
     Ok(report)
 }
 
-async fn drive(processor: &Processor, taken: &Taken, until: Instant) -> Result<&'static str, Error> {
-    Ok(match processor.drive(taken, until).await? {
-        Some(Fate::Done) => "done",
-        Some(Fate::Ignored(_)) => "ignored",
-        Some(Fate::Dead(code)) => {
+/// One row's trouble is its own: it is told, and its lease runs out.
+async fn drive(processor: &Processor, taken: &Taken, until: Instant) -> &'static str {
+    match processor.drive(taken, until).await {
+        Ok(Some(Fate::Done)) => "done",
+        Ok(Some(Fate::Ignored(_))) => "ignored",
+        Ok(Some(Fate::Dead(code))) => {
             metrics::count("WebhookDied");
             tracing::error!(target: "webhook", event = %taken.id, code, "an event was given up");
             "dead"
         }
-        Some(Fate::Due { .. }) => "waiting",
+        Ok(Some(Fate::Due { .. })) => "waiting",
         // Somebody else's by now.
-        None => "lost",
-    })
+        Ok(None) => "lost",
+        Err(error) => {
+            let cause = log::causes(&error);
+            tracing::error!(target: "webhook", event = %taken.id, cause, "an event could not be written down");
+            "waiting"
+        }
+    }
 }
 
 /// Tells how much waits before anything is done about it.
@@ -109,19 +124,4 @@ async fn watch(processor: &Processor) -> Result<(), Error> {
     metrics::age("WebhookOldestSeconds", depth.oldest);
     metrics::level("WebhooksDead", depth.dead);
     Ok(())
-}
-
-/// Objects that came before our own row of their payment.
-async fn claim(processor: &Processor) -> Result<u64, Error> {
-    let mut connection = processor.db.connection_for_job().await?;
-    let mut claimed = 0;
-    loop {
-        let tx = connection.transaction().await?;
-        let now = claim_unclaimed(&tx, &processor.random, processor.clock.now()).await?;
-        db::commit(tx).await?;
-        claimed += now;
-        if now == 0 {
-            return Ok(claimed);
-        }
-    }
 }

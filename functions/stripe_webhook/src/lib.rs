@@ -15,7 +15,7 @@ use shared::metrics;
 use shared::random::Random;
 use shared::secrets::SecretHandle;
 use shared::stripe::webhook::{self as delivery, EndpointSecrets, EndpointSecretsDocument, SignatureError};
-use shared::stripe::{API_VERSION, Event};
+use shared::stripe::{API_VERSION, Content, Event};
 use shared::upstream::Provider;
 use shared::webhook::processor::livemode;
 use shared::webhook::stripe::{self as events, Delivery, Plan};
@@ -117,7 +117,9 @@ fn plan(event: &Event, endpoint: Endpoint, livemode: bool) -> Plan {
     if event.api_version.as_deref().is_some_and(|version| version != API_VERSION) {
         tracing::warn!(target: "webhook", event_id = event.id, version = event.api_version, "an event of another API version");
     }
-    if (endpoint == Endpoint::Connect) != event.account.is_some() {
+    // A thin event names the account it is about wherever it is sent.
+    let is_thin = matches!(event.content, Content::Thin(_));
+    if !is_thin && (endpoint == Endpoint::Connect) != event.account.is_some() {
         return Plan::Ignore(reason::WRONG_ENDPOINT);
     }
     events::plan(event, livemode)

@@ -20,6 +20,8 @@ pub const MAX_BODY: usize = 1024 * 1024;
 
 const SCHEME: &str = "sha256=";
 const MAC_LENGTH: usize = 32;
+/// Longer than the name of any event.
+const MAX_NAME: usize = 128;
 
 /// Why a delivery is not believed. Says nothing of what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +153,11 @@ impl Delivery {
             .all(|id| is_id(id))
         {
             return Err(refuse("an id that is none"));
+        }
+        if let EventType::Other(name) = &document.event
+            && !(1..=MAX_NAME).contains(&name.len()) | !name.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(refuse("a type that is none"));
         }
         let timestamp = OffsetDateTime::from_unix_timestamp(document.timestamp);
         Ok(Self {

@@ -8,7 +8,7 @@ use time::macros::datetime;
 use super::*;
 
 /// docs/api.md, the whole table.
-const TABLE: [(ErrorCode, &str, u16); 22] = [
+const TABLE: [(ErrorCode, &str, u16); 28] = [
     (ErrorCode::MalformedRequest, "MALFORMED_REQUEST", 400),
     (ErrorCode::ValidationFailed, "VALIDATION_FAILED", 400),
     (ErrorCode::Unauthenticated, "UNAUTHENTICATED", 401),
@@ -23,13 +23,19 @@ const TABLE: [(ErrorCode, &str, u16); 22] = [
     (ErrorCode::NodeAlreadyBound, "NODE_ALREADY_BOUND", 409),
     (ErrorCode::DidAlreadyBound, "DID_ALREADY_BOUND", 409),
     (ErrorCode::NoStore, "NO_STORE", 409),
+    (ErrorCode::SetupExists, "SETUP_EXISTS", 409),
+    (ErrorCode::AddressTaken, "ADDRESS_TAKEN", 409),
+    (ErrorCode::NodeNotRegistered, "NODE_NOT_REGISTERED", 409),
     (ErrorCode::IdempotencyInProgress, "IDEMPOTENCY_IN_PROGRESS", 409),
     (ErrorCode::ChallengeGone, "CHALLENGE_GONE", 410),
+    (ErrorCode::SeedGone, "SEED_GONE", 410),
     (ErrorCode::PayloadTooLarge, "PAYLOAD_TOO_LARGE", 413),
     (ErrorCode::IdempotencyKeyReused, "IDEMPOTENCY_KEY_REUSED", 422),
     (ErrorCode::RateLimited, "RATE_LIMITED", 429),
     (ErrorCode::Internal, "INTERNAL", 500),
     (ErrorCode::UpstreamFailed, "UPSTREAM_FAILED", 502),
+    (ErrorCode::SetupDisabled, "SETUP_DISABLED", 503),
+    (ErrorCode::ProviderNotConfigured, "PROVIDER_NOT_CONFIGURED", 503),
     (ErrorCode::Unavailable, "UNAVAILABLE", 503),
 ];
 

@@ -13,16 +13,16 @@ pub const BITCOIN: &str = "btc";
 /// `seen_at`: when BTCPay was asked.
 pub fn invoice(invoice: &BtcpayInvoice, seen_at: OffsetDateTime) -> Snapshot {
     let by_hand = invoice.additional_status == AdditionalStatus::Marked;
-    // Settled by hand nobody paid; if somebody does after all, that outdoes the hand.
+    // What somebody's hand did another may undo; what was paid stays paid.
     let (status, order) = match &invoice.status {
         InvoiceStatus::New => ("open", (0, 0)),
         InvoiceStatus::Processing => ("processing", (0, 1)),
         InvoiceStatus::Expired => ("expired", (1, 0)),
         InvoiceStatus::Invalid if by_hand => ("invalid_marked", (1, 2)),
         InvoiceStatus::Invalid => ("invalid", (1, 1)),
-        InvoiceStatus::Settled if by_hand => ("settled_marked", (2, 0)),
-        InvoiceStatus::Settled => ("settled", (3, 0)),
-        InvoiceStatus::Other(name) => (name.as_str(), (0, -1)),
+        InvoiceStatus::Settled if by_hand => ("settled_marked", (1, 3)),
+        InvoiceStatus::Settled => ("settled", (2, 0)),
+        InvoiceStatus::Other(_) => ("unknown", (0, -1)),
     };
     let amount_minor = invoice.amount_msat.and_then(|msat| i64::try_from(msat).ok()).unwrap_or_default();
     let id = invoice.id.as_str().to_owned();
@@ -42,6 +42,7 @@ pub fn invoice(invoice: &BtcpayInvoice, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor,
+        asked_minor: amount_minor,
         refunded_minor: 0,
         // Of another currency nothing was asked for by us.
         currency: invoice.amount_msat.map(|_| BITCOIN.to_owned()),

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub status: String,
     pub standing: Standing,
     pub amount_minor: i64,
+    /// What is to be paid, however much of it was.
+    pub asked_minor: i64,
     pub refunded_minor: i64,
     /// In small letters; `None` when the object does not say.
     pub currency: Option<String>,
@@ -71,7 +73,8 @@ pub(super) struct Kept {
     pub(super) state: ObjectState,
     pub(super) reference: Option<Uuid>,
     pub(super) payment_id: Option<Uuid>,
-    pub(super) currency: Option<String>,
+    /// The most it ever asked for.
+    pub(super) asked_minor: i64,
     pub(super) standing: Standing,
     /// Two words stand alike and differ: the provider is to be asked.
     pub(super) disputed: bool,
@@ -98,7 +101,8 @@ impl Kept {
         kept.state.was_expired |= other.state.was_expired;
         kept.state.root_id = nearer_root(&word.object_id, &kept.state.root_id, &other.state.root_id);
         kept.reference = kept.reference.max(other.reference);
-        kept.currency = kept.currency.max(other.currency.clone());
+        kept.asked_minor = kept.asked_minor.max(other.asked_minor);
+        kept.state.currency = kept.state.currency.max(other.state.currency.clone());
         kept.payment_id = before.payment_id;
         kept
     }
@@ -112,12 +116,13 @@ impl Kept {
                 status: word.status.clone(),
                 amount_minor: word.amount_minor,
                 refunded_minor: word.refunded_minor,
+                currency: word.currency.clone(),
                 was_expired: word.was_expired,
                 seen_at: word.standing.seen_at,
             },
             reference: word.reference,
             payment_id: None,
-            currency: word.currency.clone(),
+            asked_minor: word.asked_minor,
             standing: word.standing,
             disputed: false,
         }
@@ -164,8 +169,8 @@ pub(super) async fn known(
 ) -> Result<Vec<Kept>, DbError> {
     let rows = query(
         client,
-        "SELECT kind, object_id, root_id, reference, payment_id, status, amount_minor, refunded_minor, currency,
-                was_expired, finality, seen_at, rank, refetch_at
+        "SELECT kind, object_id, root_id, reference, payment_id, status, amount_minor, asked_minor,
+                refunded_minor, currency, was_expired, finality, seen_at, rank, refetch_at
          FROM payment_objects
          WHERE provider = $1 AND account = $2 AND (object_id = ANY($3) OR root_id = ANY($3))",
         &[(&source.provider, Type::TEXT), (&source.account, Type::TEXT), (&names, Type::TEXT_ARRAY)],
@@ -181,8 +186,8 @@ pub(super) async fn of_payment(
 ) -> Result<Vec<ObjectState>, DbError> {
     let rows = query(
         client,
-        "SELECT kind, object_id, root_id, reference, payment_id, status, amount_minor, refunded_minor, currency,
-                was_expired, finality, seen_at, rank, refetch_at
+        "SELECT kind, object_id, root_id, reference, payment_id, status, amount_minor, asked_minor,
+                refunded_minor, currency, was_expired, finality, seen_at, rank, refetch_at
          FROM payment_objects
          WHERE payment_id = $1",
         &[(&payment_id, Type::UUID)],
@@ -203,12 +208,13 @@ fn read(row: &Row) -> Option<Kept> {
             status: row.get("status"),
             amount_minor: row.get("amount_minor"),
             refunded_minor: row.get("refunded_minor"),
+            currency: row.get("currency"),
             was_expired: row.get("was_expired"),
             seen_at,
         },
         reference: row.get("reference"),
         payment_id: row.get("payment_id"),
-        currency: row.get("currency"),
+        asked_minor: row.get("asked_minor"),
         standing: Standing { finality: row.get("finality"), seen_at, rank: row.get("rank") },
         disputed: row.get::<_, Option<OffsetDateTime>>("refetch_at").is_some(),
     })
@@ -225,13 +231,14 @@ pub(super) async fn write(
     execute(
         client,
         "INSERT INTO payment_objects AS o
-             (provider, account, object_id, kind, root_id, reference, payment_id, status, amount_minor, refunded_minor,
-              currency, was_expired, finality, seen_at, rank, refetch_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+             (provider, account, object_id, kind, root_id, reference, payment_id, status, amount_minor, asked_minor,
+              refunded_minor, currency, was_expired, finality, seen_at, rank, refetch_at, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18)
          ON CONFLICT ON CONSTRAINT payment_objects_pkey DO UPDATE SET
              root_id = excluded.root_id, reference = excluded.reference,
              payment_id = COALESCE(o.payment_id, excluded.payment_id),
-             status = excluded.status, amount_minor = excluded.amount_minor, refunded_minor = excluded.refunded_minor,
+             status = excluded.status, amount_minor = excluded.amount_minor,
+             asked_minor = excluded.asked_minor, refunded_minor = excluded.refunded_minor,
              currency = excluded.currency, was_expired = excluded.was_expired, finality = excluded.finality,
              seen_at = excluded.seen_at, rank = excluded.rank,
              refetch_at = CASE WHEN excluded.refetch_at IS NOT NULL THEN COALESCE(o.refetch_at, excluded.refetch_at) END,
@@ -246,8 +253,9 @@ pub(super) async fn write(
             (&kept.payment_id, Type::UUID),
             (&state.status, Type::TEXT),
             (&state.amount_minor, Type::INT8),
+            (&kept.asked_minor, Type::INT8),
             (&state.refunded_minor, Type::INT8),
-            (&kept.currency, Type::TEXT),
+            (&state.currency, Type::TEXT),
             (&state.was_expired, Type::BOOL),
             (&kept.standing.finality, Type::INT2),
             (&kept.standing.seen_at, Type::TIMESTAMPTZ),

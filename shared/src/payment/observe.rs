@@ -17,17 +17,23 @@ use crate::random::Random;
 pub enum Observed {
     /// Kept, and nobody's payment yet.
     Unclaimed,
-    /// The payment it belongs to, and what that is now.
-    Of(Uuid, Derived),
+    /// The payment it belongs to, what that is now, and whether that is news.
+    Of { payment_id: Uuid, derived: Derived, news: bool },
 }
 
 /// How many unclaimed objects one run looks at.
-const CLAIMED_AT_ONCE: i64 = 100;
+const CLAIMED_AT_ONCE: i64 = 500;
 /// How long an object waits for our own row. One that is older is found by hearing of it again.
 const CLAIMED_FOR: Duration = Duration::days(7);
 
+/// Everything a word may change, to be [locked](object::lock) before it is heard.
+pub fn names(word: &Snapshot) -> Vec<String> {
+    let reference = word.reference.map(|reference| reference.to_string());
+    [word.object_id.clone(), word.root_id.clone()].into_iter().chain(reference).collect()
+}
+
 /// Takes in what a provider says an object is: keeps it if it counts, finds whose it is, and lets the payment follow.
-/// Safe to repeat, in any order and beside itself. The transaction is the caller's, and so is the inbox row in it.
+/// Safe to repeat, in any order and beside itself. The transaction is the caller's, and holds the word's [`names`].
 pub async fn observe(
     client: &impl GenericClient,
     random: &Random,
@@ -35,12 +41,7 @@ pub async fn observe(
     word: &Snapshot,
     now: OffsetDateTime,
 ) -> Result<Observed, DbError> {
-    let reference = word.reference.map(|reference| reference.to_string());
-    let names = [word.object_id.as_str(), word.root_id.as_str()];
-    object::lock(client, source, names.into_iter().chain(reference.as_deref())).await?;
-
-    let known = object::known(client, source, &names).await?;
-    let (mut heard, relatives) = hear(known, word);
+    let (mut heard, relatives) = hear(client, source, word).await?;
     let payment = find_payment(client, source, &heard, &relatives).await?;
     let payment_id = payment.as_ref().map(|payment| payment.id);
     heard.payment_id = heard.payment_id.or(payment_id);
@@ -59,22 +60,41 @@ pub async fn observe(
     )
     .await?;
     match payment {
-        Some(payment) => Ok(Observed::Of(payment.id, follow(client, random, &payment, now).await?)),
+        Some(payment) => follow(client, random, &payment, now).await,
         None => Ok(Observed::Unclaimed),
     }
 }
 
 /// What is on record of the object once it is heard, and of those that belong together with it.
-fn hear(mut known: Vec<Kept>, word: &Snapshot) -> (Kept, Vec<Kept>) {
+async fn hear(
+    client: &impl GenericClient,
+    source: &Source<'_>,
+    word: &Snapshot,
+) -> Result<(Kept, Vec<Kept>), DbError> {
+    let mut names = vec![word.object_id.as_str(), word.root_id.as_str()];
+    let mut known = object::known(client, source, &names).await?;
+    let nearer = nearer_root(&known, word);
+    if let Some(root) = nearer.as_deref() {
+        // An old word, or one that names a charge only: what it belongs to goes by a name that is not locked yet.
+        object::lock(client, source, [root]).await?;
+        names.push(root);
+        known = object::known(client, source, &names).await?;
+    }
     let before = known.iter().position(|one| one.state.object_id == word.object_id);
     let before = before.map(|place| known.swap_remove(place));
     let mut heard = Kept::hear(before.as_ref(), word);
-    // A refund may name a charge whose intent is known by now.
     if let Some(charge) = known.iter().find(|one| one.state.object_id == heard.state.root_id) {
         heard.state.root_id.clone_from(&charge.state.root_id);
     }
     known.retain(|one| [&heard.state.root_id, &heard.state.object_id].contains(&&one.state.root_id));
-    (heard, known)
+    Ok((heard, known))
+}
+
+/// The root that is on record, if it is another than the word's: of the object itself, or of the charge it names.
+fn nearer_root(known: &[Kept], word: &Snapshot) -> Option<String> {
+    let of = |id: &str| known.iter().find(|one| one.state.object_id == id).map(|one| &one.state.root_id);
+    let roots = [of(&word.object_id), of(&word.root_id)].into_iter().flatten();
+    roots.filter(|root| **root != word.object_id && **root != word.root_id).max().cloned()
 }
 
 /// The payment of ours that an object belongs to, held from here on.
@@ -85,26 +105,32 @@ async fn find_payment(
     relatives: &[Kept],
 ) -> Result<Option<Payment>, DbError> {
     let all = || std::iter::once(heard).chain(relatives);
-    let candidates: Vec<Uuid> =
-        all().filter_map(|one| one.payment_id).chain(all().filter_map(|one| one.reference)).collect();
-    if candidates.is_empty() {
-        return Ok(None);
+    // A relative that is claimed says whose they all are.
+    if let Some(id) = all().find_map(|one| one.payment_id) {
+        return row::hold(client, source, id).await;
     }
-    let payment = row::hold(client, source, &candidates).await?;
-    Ok(payment.filter(|payment| {
-        let belongs = heard.payment_id == Some(payment.id) || belongs(heard, payment);
-        if !belongs {
-            tracing::warn!(target: "payment", payment_id = %payment.id, object_id = heard.state.object_id,
-                "an object names a payment of another currency or amount");
+    for one in all() {
+        let Some(reference) = one.reference else { continue };
+        let payment = row::hold(client, source, reference).await?;
+        if let Some(payment) = payment.filter(|payment| may_claim(one, payment)) {
+            return Ok(Some(payment));
         }
-        belongs
-    }))
+    }
+    Ok(None)
 }
 
-/// Whoever may write to a provider's account may write our id there; they cannot make it another price.
-fn belongs(heard: &Kept, payment: &Payment) -> bool {
-    let currency = heard.currency.as_ref().is_none_or(|currency| *currency == payment.currency);
-    let amount = heard.state.kind != Kind::BtcpayInvoice || heard.state.amount_minor == payment.amount_minor;
+/// Whoever may write our id on an object cannot make it another price. A payer may, on a link of the same account:
+/// hence no less than was asked for. An invoice at BTCPay is of our own making, to the last millisatoshi.
+fn may_claim(object: &Kept, payment: &Payment) -> bool {
+    let currency = object.state.currency.as_ref().is_some_and(|currency| *currency == payment.currency);
+    let amount = match object.state.kind {
+        Kind::BtcpayInvoice => object.asked_minor == payment.amount_minor,
+        _ => object.asked_minor >= payment.amount_minor,
+    };
+    if !(currency && amount) {
+        tracing::warn!(target: "payment", payment_id = %payment.id, object_id = object.state.object_id,
+            "an object names a payment of another currency or amount");
+    }
     currency && amount
 }
 
@@ -114,20 +140,21 @@ async fn follow(
     random: &Random,
     payment: &Payment,
     now: OffsetDateTime,
-) -> Result<Derived, DbError> {
-    let derived = derive(&object::of_payment(client, payment.id).await?);
-    if derived == payment.derived {
-        return Ok(derived);
+) -> Result<Observed, DbError> {
+    let derived = derive(&object::of_payment(client, payment.id).await?, &payment.currency);
+    let news = derived != payment.derived;
+    let observed = Observed::Of { payment_id: payment.id, derived, news };
+    if !news {
+        return Ok(observed);
     }
     let updating = row::update(client, payment, &derived, now);
-    let entitled = derived.state.entitles();
-    if entitled == payment.entitled {
+    if derived.entitled == payment.derived.entitled {
         updating.await?;
-        return Ok(derived);
+        return Ok(observed);
     }
     let key = payment.id.to_string();
     let message = Message {
-        topic: if entitled { "entitlement.granted" } else { "entitlement.revoked" },
+        topic: if derived.entitled { "entitlement.granted" } else { "entitlement.revoked" },
         key: &key,
         version: payment.version + 1,
         payload: json!({
@@ -139,40 +166,65 @@ async fn follow(
         }),
     };
     try_join(updating, outbox::put(client, random.id(now), &message, now)).await?;
-    Ok(derived)
+    Ok(observed)
 }
 
-/// Objects that came before our own row of their payment, and find it now. Returns how many did.
-pub async fn claim_unclaimed(
-    client: &impl GenericClient,
-    random: &Random,
-    now: OffsetDateTime,
-) -> Result<u64, DbError> {
+/// An object that came before our own row of its payment.
+#[derive(Clone, Debug)]
+pub struct Unclaimed {
+    pub provider: String,
+    pub account: String,
+    pub object_id: String,
+}
+
+/// Objects whose payment is on record by now.
+pub async fn unclaimed(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Unclaimed>, DbError> {
     let rows = query(
         client,
-        "SELECT o.provider, o.account, o.object_id, o.root_id, p.id AS payment_id
+        "SELECT o.provider, o.account, o.object_id
          FROM payment_objects o
          JOIN payments p ON p.id = o.reference AND p.provider = o.provider AND p.account = o.account
          WHERE o.payment_id IS NULL AND o.reference IS NOT NULL AND o.created_at > $1
-           AND o.currency IS NOT DISTINCT FROM p.currency
-           AND (o.kind <> 'btcpay_invoice' OR o.amount_minor = p.amount_minor)
-         ORDER BY o.created_at
+           AND o.currency = p.currency AND o.asked_minor >= p.amount_minor
+         ORDER BY o.created_at DESC
          LIMIT $2",
         &[(&(now - CLAIMED_FOR), Type::TIMESTAMPTZ), (&CLAIMED_AT_ONCE, Type::INT8)],
     )
     .await?;
-    let mut claimed = 0;
-    for row in &rows {
-        let source = Source { provider: row.get("provider"), account: row.get("account") };
-        let (object_id, root_id): (&str, &str) = (row.get("object_id"), row.get("root_id"));
-        object::lock(client, &source, [object_id, root_id]).await?;
-        let relatives = object::known(client, &source, &[object_id, root_id]).await?;
-        let Some(payment) = row::hold(client, &source, &[row.get("payment_id")]).await? else { continue };
-        let unclaimed = relatives.iter().filter(|one| one.payment_id.is_none());
-        let ids: Vec<&str> = unclaimed.map(|one| one.state.object_id.as_str()).collect();
-        object::bring_along(client, &source, &ids, (root_id, Some(payment.id)), now).await?;
-        follow(client, random, &payment, now).await?;
-        claimed += 1;
-    }
-    Ok(claimed)
+    let unclaimed = rows.iter().map(|row| Unclaimed {
+        provider: row.get("provider"),
+        account: row.get("account"),
+        object_id: row.get("object_id"),
+    });
+    Ok(unclaimed.collect())
+}
+
+/// Gives an object, and what belongs together with it, to its payment. Says whether it found one.
+pub async fn claim(
+    client: &impl GenericClient,
+    random: &Random,
+    unclaimed: &Unclaimed,
+    now: OffsetDateTime,
+) -> Result<bool, DbError> {
+    let source = Source { provider: &unclaimed.provider, account: &unclaimed.account };
+    let id = unclaimed.object_id.as_str();
+    object::lock(client, &source, [id]).await?;
+    let Some(root) =
+        object::known(client, &source, &[id]).await?.into_iter().find(|one| one.state.object_id == id)
+    else {
+        return Ok(false);
+    };
+    let root = root.state.root_id;
+    object::lock(client, &source, [root.as_str()]).await?;
+    let group = object::known(client, &source, &[id, &root]).await?;
+    let Some((one, relatives)) = group.split_first() else { return Ok(false) };
+    let Some(payment) = find_payment(client, &source, one, relatives).await? else { return Ok(false) };
+    let ids: Vec<&str> = group
+        .iter()
+        .filter(|one| one.payment_id.is_none() && (one.state.root_id == root || one.state.object_id == id))
+        .map(|one| one.state.object_id.as_str())
+        .collect();
+    object::bring_along(client, &source, &ids, (&root, Some(payment.id)), now).await?;
+    follow(client, random, &payment, now).await?;
+    Ok(true)
 }

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Derived, PaymentState};
-use crate::db::{DbError, GenericClient, Row, Type, execute, query};
+use crate::db::{DbError, GenericClient, Row, Type, execute, query_opt};
 
 /// Who said it, and about whose things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +37,11 @@ pub(super) struct Payment {
     pub(super) currency: String,
     pub(super) amount_minor: i64,
     pub(super) derived: Derived,
-    pub(super) entitled: bool,
     pub(super) version: i64,
 }
 
 /// Writes a payment down. Do this before the provider is told of it, so that its webhooks find the row; what came
-/// before it all the same is found by [`claim_unclaimed`](super::claim_unclaimed).
+/// before it all the same is found by [`claim`](super::claim()).
 pub async fn create(
     client: &impl GenericClient,
     new: &NewPayment<'_>,
@@ -69,26 +68,24 @@ pub async fn create(
     Ok(())
 }
 
-/// The first of `candidates` that is a payment with this provider and account, held from here on. Whoever changes a
-/// payment holds it, and reads its objects only then: they are all there to be read.
+/// The payment, if it is one of this provider and account, held from here on. Whoever changes a payment holds it, and
+/// reads its objects only then: they are all there to be read.
 pub(super) async fn hold(
     client: &impl GenericClient,
     source: &Source<'_>,
-    candidates: &[Uuid],
+    id: Uuid,
 ) -> Result<Option<Payment>, DbError> {
-    let rows = query(
+    let row = query_opt(
         client,
         "SELECT id, user_id, currency, amount_minor, state, received_minor, refunded_minor, late, manually_marked,
                 entitled, version
          FROM payments
-         WHERE id = ANY($1) AND provider = $2 AND account = $3
-         ORDER BY array_position($1, id)
-         LIMIT 1
+         WHERE id = $1 AND provider = $2 AND account = $3
          FOR UPDATE",
-        &[(&candidates, Type::UUID_ARRAY), (&source.provider, Type::TEXT), (&source.account, Type::TEXT)],
+        &[(&id, Type::UUID), (&source.provider, Type::TEXT), (&source.account, Type::TEXT)],
     )
     .await?;
-    Ok(rows.first().map(Payment::from))
+    Ok(row.as_ref().map(Payment::from))
 }
 
 /// Writes down what a payment has become. Its end of waiting comes with it: what is settled is not asked about again.
@@ -111,7 +108,7 @@ pub(super) async fn update(
             (&derived.refunded_minor, Type::INT8),
             (&derived.late, Type::BOOL),
             (&derived.manually_marked, Type::BOOL),
-            (&derived.state.entitles(), Type::BOOL),
+            (&derived.entitled, Type::BOOL),
             (&derived.state.is_settled(), Type::BOOL),
             (&now, Type::TIMESTAMPTZ),
         ],
@@ -134,8 +131,8 @@ impl From<&Row> for Payment {
                 refunded_minor: row.get("refunded_minor"),
                 late: row.get("late"),
                 manually_marked: row.get("manually_marked"),
+                entitled: row.get("entitled"),
             },
-            entitled: row.get("entitled"),
             version: row.get("version"),
         }
     }

@@ -10,8 +10,7 @@ pub struct Standing {
     /// 0 for what may still become anything; above that, each end outdoes the ends below it.
     pub finality: i16,
     pub seen_at: OffsetDateTime,
-    /// How far along within one second. No two statuses of a kind have the same finality and rank: two words that
-    /// stand alike say the same status, and disagree about something else, which the provider is asked to settle.
+    /// How far along within one second. What two words disagree about that stand alike the provider is asked to settle.
     pub rank: i16,
 }
 

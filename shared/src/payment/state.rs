@@ -1,5 +1,7 @@
 //! What a payment is: a pure function of the objects it rests on.
 
+use time::OffsetDateTime;
+
 use super::Kind;
 
 /// As it stands in the column and in every answer.
@@ -75,8 +77,10 @@ pub struct ObjectState {
     pub status: String,
     pub amount_minor: i64,
     pub refunded_minor: i64,
+    /// `None` when the object does not say.
+    pub currency: Option<String>,
     pub was_expired: bool,
-    pub seen_at: time::OffsetDateTime,
+    pub seen_at: OffsetDateTime,
 }
 
 /// What follows from the objects.
@@ -87,20 +91,70 @@ pub struct Derived {
     pub refunded_minor: i64,
     pub late: bool,
     pub manually_marked: bool,
+    /// Whether what was paid for is the payer's to have.
+    pub entitled: bool,
 }
 
-/// In whatever order the objects come.
-pub fn derive(objects: &[ObjectState]) -> Derived {
-    let base = objects.iter().map(begun).max().unwrap_or(PaymentState::Created);
-    let received_minor = received(objects);
-    let refunded_minor = refunded(objects);
+/// What a payment in `currency` is, in whatever order its objects come. An amount in another currency counts nothing.
+pub fn derive(objects: &[ObjectState], currency: &str) -> Derived {
+    let counted: Vec<&ObjectState> = objects
+        .iter()
+        .filter(|object| object.currency.as_deref().is_none_or(|own| own == currency))
+        .collect();
+    let received_minor = received(&counted);
+    let refunded_minor = refunded(&counted);
+    let base = base(objects);
     let paid = base == PaymentState::Paid;
+    let whole = if received_minor > 0 { received_minor } else { paid_by_session(&counted) };
+    let state = if paid { after_paid(objects, whole, refunded_minor) } else { base };
+    // A subscription is the payer's for as long as the subscription says, and not because it was once bought.
+    let subscribed = objects.iter().any(|object| object.status == "subscribed");
     Derived {
-        state: if paid { after_paid(objects, received_minor, refunded_minor) } else { base },
+        state,
         received_minor,
         refunded_minor,
         late: paid && objects.iter().any(came_late),
         manually_marked: objects.iter().any(|object| object.status.ends_with("_marked")),
+        entitled: state.entitles() && !subscribed,
+    }
+}
+
+/// How far the payment came, up to being paid. There may be several attempts, each with a root of its own: one that was
+/// paid settles it, else one that is under way; of those that are over the last one counts.
+fn base(objects: &[ObjectState]) -> PaymentState {
+    let mut roots: Vec<&str> = objects.iter().map(|object| object.root_id.as_str()).collect();
+    roots.sort_unstable();
+    roots.dedup();
+    let attempts = roots.into_iter().map(|root| {
+        let of_root = || objects.iter().filter(|object| object.root_id == root);
+        let seen_at = of_root().map(|object| object.seen_at).max();
+        (attempt(root, &of_root().collect::<Vec<_>>()), seen_at)
+    });
+    let standing = |state: PaymentState| match state {
+        PaymentState::Paid => 4,
+        PaymentState::Processing => 3,
+        PaymentState::Open => 2,
+        PaymentState::Failed | PaymentState::Expired => 1,
+        _ => 0,
+    };
+    let counts_most = attempts.max_by_key(|(state, seen_at)| (standing(*state), *seen_at, *state));
+    counts_most.map_or(PaymentState::Created, |(state, _)| state)
+}
+
+/// How far one attempt came. Its intent knows best, but for being paid, which any of its objects may tell, and for a
+/// session that is over, which takes an intent with it that waits for the payer.
+fn attempt(root: &str, objects: &[&ObjectState]) -> PaymentState {
+    let states = || objects.iter().map(|object| begun(object));
+    if states().any(|state| state == PaymentState::Paid) {
+        return PaymentState::Paid;
+    }
+    let intent = objects.iter().find(|object| object.kind == Kind::PaymentIntent && object.object_id == root);
+    let expired = states().any(|state| state == PaymentState::Expired);
+    match intent.map(|intent| begun(intent)) {
+        Some(PaymentState::Processing) => PaymentState::Processing,
+        Some(_) if expired => PaymentState::Expired,
+        Some(state) if state > PaymentState::Created => state,
+        _ => states().max().unwrap_or(PaymentState::Created),
     }
 }
 
@@ -116,19 +170,17 @@ fn begun(object: &ObjectState) -> PaymentState {
         | (Kind::BtcpayInvoice, "invalid" | "invalid_marked") => PaymentState::Failed,
         (Kind::CheckoutSession | Kind::BtcpayInvoice, "expired") => PaymentState::Expired,
         (Kind::PaymentIntent | Kind::Charge, "succeeded")
-        | (Kind::CheckoutSession, "paid")
+        | (Kind::CheckoutSession, "paid" | "subscribed")
         | (Kind::BtcpayInvoice, "settled" | "settled_marked") => PaymentState::Paid,
         _ => PaymentState::Created,
     }
 }
 
-/// Whether it expired before it was paid. A BTCPay invoice speaks for itself alone: another may have been made for the
-/// same order, and left to expire.
 fn came_late(object: &ObjectState) -> bool {
-    object.was_expired && (object.kind == Kind::CheckoutSession || begun(object) == PaymentState::Paid)
+    object.was_expired && begun(object) == PaymentState::Paid
 }
 
-fn after_paid(objects: &[ObjectState], received: i64, refunded: i64) -> PaymentState {
+fn after_paid(objects: &[ObjectState], whole: i64, refunded: i64) -> PaymentState {
     let disputes = || objects.iter().filter(|object| object.kind == Kind::Dispute);
     let is_open = |status: &str| {
         matches!(status, "needs_response" | "under_review" | "appeal_needs_response" | "appeal_under_review")
@@ -137,19 +189,19 @@ fn after_paid(objects: &[ObjectState], received: i64, refunded: i64) -> PaymentS
         PaymentState::DisputeLost
     } else if disputes().any(|dispute| is_open(&dispute.status)) {
         PaymentState::Disputed
-    } else if refunded > 0 && refunded >= received {
-        PaymentState::Refunded
-    } else if refunded > 0 {
-        PaymentState::PartiallyRefunded
-    } else {
+    } else if refunded == 0 {
         PaymentState::Paid
+    } else if whole > 0 && refunded >= whole {
+        PaymentState::Refunded
+    } else {
+        PaymentState::PartiallyRefunded
     }
 }
 
 /// What arrived. A charge is counted by its intent where it has one that is known.
-fn received(objects: &[ObjectState]) -> i64 {
+fn received(objects: &[&ObjectState]) -> i64 {
     let intents = || objects.iter().filter(|object| object.kind == Kind::PaymentIntent);
-    let counts = |object: &&ObjectState| match object.kind {
+    let counts = |object: &&&ObjectState| match object.kind {
         Kind::PaymentIntent => object.status == "succeeded",
         Kind::BtcpayInvoice => object.status == "settled",
         Kind::Charge => {
@@ -160,13 +212,20 @@ fn received(objects: &[ObjectState]) -> i64 {
     objects.iter().filter(counts).map(|object| object.amount_minor).sum()
 }
 
+/// What the session says was paid, for as long as its intent is not known.
+fn paid_by_session(objects: &[&ObjectState]) -> i64 {
+    let paid =
+        |object: &&&ObjectState| object.kind == Kind::CheckoutSession && begun(object) == PaymentState::Paid;
+    objects.iter().filter(paid).map(|object| object.amount_minor).max().unwrap_or_default()
+}
+
 /// What went back. A charge's own sum is believed where it knows of refunds we were not told of; what failed after the
-/// charge was last described is still within that sum.
-fn refunded(objects: &[ObjectState]) -> i64 {
+/// charge was last described is still within that sum. An authorisation that was let go is no refund.
+fn refunded(objects: &[&ObjectState]) -> i64 {
     let refunds = || objects.iter().filter(|object| object.kind == Kind::Refund);
-    let failed = |refund: &&ObjectState| matches!(refund.status.as_str(), "failed" | "canceled");
+    let failed = |refund: &&&ObjectState| matches!(refund.status.as_str(), "failed" | "canceled");
     let told: i64 = refunds().filter(|refund| !failed(refund)).map(|refund| refund.amount_minor).sum();
-    let charges = objects.iter().filter(|object| object.kind == Kind::Charge);
+    let charges = objects.iter().filter(|object| object.kind == Kind::Charge && object.status == "succeeded");
     let summed: i64 = charges
         .map(|charge| {
             let since = refunds()

@@ -15,12 +15,14 @@ const UNKNOWN: (i16, i16) = (0, -1);
 
 pub fn session(session: &CheckoutSession, event_type: &str, seen_at: OffsetDateTime) -> Snapshot {
     let paid = matches!(session.payment_status.as_str(), "paid" | "no_payment_required");
+    let subscribes = session.mode == "subscription";
     let (status, order) = match session.status.as_deref() {
         Some("expired") => ("expired", (1, 0)),
         // The session says nothing of a payment that failed after it was completed; the event does.
         Some("complete") if !paid && event_type.ends_with("async_payment_failed") => ("failed", (0, 2)),
         Some("complete") if !paid => ("processing", (0, 1)),
         // Old sessions have no status of their own.
+        Some("complete") | None if paid && subscribes => ("subscribed", (2, 0)),
         Some("complete") | None if paid => ("paid", (2, 0)),
         Some("open") | None => ("open", (0, 0)),
         Some(other) => (other, UNKNOWN),
@@ -34,6 +36,7 @@ pub fn session(session: &CheckoutSession, event_type: &str, seen_at: OffsetDateT
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: session.amount.unwrap_or_default(),
+        asked_minor: session.amount.unwrap_or_default(),
         refunded_minor: 0,
         currency: session.currency.clone(),
         was_expired: status == "expired",
@@ -68,6 +71,7 @@ pub fn intent(intent: &PaymentIntent, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor,
+        asked_minor: intent.amount,
         refunded_minor: 0,
         currency: Some(intent.currency.clone()),
         was_expired: false,
@@ -100,6 +104,7 @@ pub fn charge(charge: &Charge, seen_at: OffsetDateTime) -> Vec<Snapshot> {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: charge.amount_captured,
+        asked_minor: charge.amount,
         refunded_minor: charge.amount_refunded,
         currency: Some(charge.currency.clone()),
         was_expired: false,
@@ -138,6 +143,7 @@ pub fn refund(refund: &Refund, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: refund.amount,
+        asked_minor: 0,
         refunded_minor: 0,
         currency: Some(refund.currency.clone()),
         was_expired: false,
@@ -182,6 +188,7 @@ pub fn dispute(dispute: &Dispute, seen_at: OffsetDateTime) -> Snapshot {
         status: dispute.status.clone(),
         standing: Standing::new((0, rank), seen_at),
         amount_minor: dispute.amount,
+        asked_minor: 0,
         refunded_minor: 0,
         currency: Some(dispute.currency.clone()),
         was_expired: false,
@@ -208,6 +215,7 @@ pub fn invoice(invoice: &Invoice, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: invoice.amount_paid,
+        asked_minor: invoice.amount_paid,
         refunded_minor: 0,
         currency: Some(invoice.currency.clone()),
         was_expired: false,

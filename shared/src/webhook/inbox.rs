@@ -72,6 +72,13 @@ impl Fate {
         }
     }
 
+    const fn attempts(self) -> i32 {
+        match self {
+            Self::Due { attempts, .. } => attempts,
+            Self::Done | Self::Ignored(_) | Self::Dead(_) => 0,
+        }
+    }
+
     /// When it is due, or when it was finished.
     pub(super) const fn times(self, now: OffsetDateTime) -> (Option<OffsetDateTime>, Option<OffsetDateTime>) {
         match self {
@@ -85,7 +92,8 @@ impl Fate {
 pub mod reason {
     /// Nothing here follows from events of this type.
     pub const UNKNOWN_TYPE: &str = "UNKNOWN_TYPE";
-    /// A test event in a live deployment, or a live one in a test deployment.
+    /// A test event in a live deployment, or a live one in a test deployment. A copy that comes once that was put right
+    /// is taken.
     pub const WRONG_LIVEMODE: &str = "WRONG_LIVEMODE";
     /// A connected account's event at our own account's endpoint, or the other way round. A copy that comes by the
     /// right one is taken.
@@ -96,6 +104,10 @@ pub mod reason {
     pub const NOT_APPLIED: &str = "NOT_APPLIED";
     /// It needs asking a provider that is not configured.
     pub const NOT_CONFIGURED: &str = "NOT_CONFIGURED";
+    /// No key on the ring opens it.
+    pub const UNOPENED: &str = "UNOPENED";
+    /// Whoever took it up never came back, too often.
+    pub const GIVEN_UP: &str = "GIVEN_UP";
 }
 
 /// Whether a delivery told us anything.
@@ -153,7 +165,6 @@ pub async fn record(
 ) -> Result<Recorded, DbError> {
     let event = row.event;
     let (due_at, finished_at) = fate.times(now);
-    let attempts = if let Fate::Due { attempts, .. } = fate { attempts } else { 0 };
     let inserted = execute(
         client,
         "INSERT INTO webhook_events
@@ -174,7 +185,7 @@ pub async fn record(
             (&event.occurred_at, Type::TIMESTAMPTZ),
             (&row.body_sealed, Type::BYTEA),
             (&fate.state(), Type::TEXT),
-            (&attempts, Type::INT4),
+            (&fate.attempts(), Type::INT4),
             (&due_at, Type::TIMESTAMPTZ),
             (&fate.code(), Type::TEXT),
             (&finished_at, Type::TIMESTAMPTZ),
@@ -185,7 +196,7 @@ pub async fn record(
     Ok(if inserted == 1 { Recorded::New } else { Recorded::Repeat })
 }
 
-/// Gives an event that came by the wrong endpoint the fate it has by the right one. Says whether there was one.
+/// Gives an event that was ignored for where it came from the fate it has from here. Says whether there was one.
 pub async fn redirect(
     client: &impl GenericClient,
     row: &NewRow<'_>,
@@ -196,9 +207,10 @@ pub async fn redirect(
     let (due_at, finished_at) = fate.times(now);
     let changed = execute(
         client,
-        "UPDATE webhook_events SET state = $5, due_at = $6, last_error_code = $7, finished_at = $8
+        "UPDATE webhook_events
+         SET state = $5, due_at = $6, last_error_code = $7, finished_at = $8, attempts = $9
          WHERE provider = $1 AND account = $2 AND webhook_id = $3 AND event_id = $4
-           AND state = 'ignored' AND last_error_code = 'WRONG_ENDPOINT'",
+           AND state = 'ignored' AND last_error_code IN ('WRONG_ENDPOINT', 'WRONG_LIVEMODE')",
         &[
             (&event.sender.name(), Type::TEXT),
             (&event.account, Type::TEXT),
@@ -208,6 +220,7 @@ pub async fn redirect(
             (&due_at, Type::TIMESTAMPTZ),
             (&fate.code(), Type::TEXT),
             (&finished_at, Type::TIMESTAMPTZ),
+            (&fate.attempts(), Type::INT4),
         ],
     )
     .await?;

@@ -7,6 +7,7 @@
 //! queue       the rows that wait: taken up under a lease, tried again later, given up in the end
 //! processor   what waits: the provider is asked, and its answer applied
 //! refetch     what two events of one second disagree about: the provider's word decides
+//! claim       what came before our own row of its payment
 //! reconcile   what never came: the providers' own lists, through the same inbox
 //! desk        what an operator looks up and drives again
 //! ```
@@ -14,6 +15,7 @@
 //! A repeat finds its row. An effect and the end of its row are one transaction, so neither is without the other.
 
 pub mod btcpay;
+pub mod claim;
 pub mod desk;
 pub mod inbox;
 pub mod processor;

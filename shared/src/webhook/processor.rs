@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
 use super::inbox::{Fate, Sender, reason};
@@ -27,7 +27,10 @@ use crate::payment::{self, Snapshot, Source, observe};
 use crate::random::Random;
 use crate::secrets::{SecretError, SecretHandle};
 use crate::stripe::{self, Kind, Object, Path, Stripe};
-use crate::upstream::{Provider, Upstream, UpstreamError};
+use crate::upstream::{Provider, Upstream, UpstreamError, code};
+
+/// All calls about one row together: less than its lease.
+const TIME_TO_ASK: std::time::Duration = std::time::Duration::from_secs(45);
 
 /// The providers, and everything it takes to apply what they say.
 pub struct Processor {
@@ -137,6 +140,11 @@ impl Processor {
     }
 
     async fn find_out(&self, taken: &Taken, until: Instant) -> Found {
+        if taken.attempts > queue::MOST_ATTEMPTS {
+            return Found::Nothing(Fate::Dead(reason::GIVEN_UP));
+        }
+        // Whoever holds a row for longer than its lease holds it in vain.
+        let until = until.min(Instant::now() + TIME_TO_ASK);
         let found = if taken.provider == Sender::Btcpay.name() {
             self.read_invoice(taken, until).await
         } else {
@@ -162,21 +170,28 @@ impl Processor {
     }
 
     async fn read_event(&self, taken: &Taken, until: Instant) -> Result<Found, &'static str> {
-        let dead = Ok(Found::Nothing(Fate::Dead(reason::UNREADABLE)));
-        let Ok(body) = &taken.body else { return dead };
-        let Ok(event) = stripe::Event::parse(body.expose()) else { return dead };
+        let body = taken.body.as_ref().map_err(|_| reason::UNOPENED)?;
+        let Ok(event) = stripe::Event::parse(body.expose()) else {
+            return Ok(Found::Nothing(Fate::Dead(reason::UNREADABLE)));
+        };
+        // The row knows whose it is, also where Stripe's list of events does not say.
+        let whose = Some(taken.account.clone()).filter(|account| !account.is_empty());
+        let event = stripe::Event { account: whose, ..event };
         match events::plan(&event, self.livemode) {
             Plan::Apply(effects) => {
                 Ok(Found::Effects { account: event.account, effects, seen_at: event.created_at })
             }
             Plan::AskForAccount { id, is_v2 } => {
                 let stripe = self.stripe.as_ref().ok_or(reason::NOT_CONFIGURED)?.until(until);
-                let asked_at = self.clock.now();
-                let account = self
-                    .breaker
-                    .call(Provider::Stripe, account(&stripe, &id, is_v2))
-                    .await
-                    .map_err(|error| told(&error))?;
+                let asked_at = asked_at(&self.clock);
+                let account = self.breaker.call(Provider::Stripe, account(&stripe, &id, is_v2)).await;
+                let account = match account {
+                    // Nobody lets us look any more, and nobody will tell us more than that.
+                    Err(error) if error.code == code::STRIPE_ACCOUNT_REFUSED => {
+                        return Ok(Found::Nothing(Fate::Ignored(error.code)));
+                    }
+                    other => other.map_err(|error| told(&error))?,
+                };
                 let object = Object::read(&account).map_err(|_| reason::UNREADABLE)?;
                 let effects = events::effects(object, &event.kind, asked_at);
                 Ok(Found::Effects { account: event.account, effects, seen_at: asked_at })
@@ -208,6 +223,7 @@ impl Processor {
             Found::Nothing(fate) => return Ok(*fate),
             Found::Word(word) => {
                 let source = Source { provider: Sender::Btcpay.name(), account: &taken.account };
+                payment::lock(client, &source, payment::names(word).iter().map(String::as_str)).await?;
                 observe(client, &self.random, &source, word, now).await?;
             }
             Found::Effects { account, effects, seen_at } => {
@@ -223,7 +239,18 @@ pub fn livemode(config: &mut Config) -> bool {
     config.choice("STRIPE_LIVEMODE", &["true", "false"]) == "true"
 }
 
-async fn account(stripe: &Stripe, id: &str, is_v2: bool) -> Result<serde_json::Value, UpstreamError> {
+/// The moment a provider is asked, as an event of its own would have it: events have whole seconds, and what happens
+/// while we ask is to outdo what we are told.
+pub(super) fn asked_at(clock: &Clock) -> OffsetDateTime {
+    let now = clock.now();
+    now.replace_nanosecond(0).unwrap_or(now) - Duration::SECOND
+}
+
+pub(super) async fn account(
+    stripe: &Stripe,
+    id: &str,
+    is_v2: bool,
+) -> Result<serde_json::Value, UpstreamError> {
     if is_v2 {
         return stripe.account_v2(id).await;
     }

@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
-use super::processor::{ProcessError, Processor};
+use super::processor::{ProcessError, Processor, account, asked_at};
 use super::stripe as events;
 use crate::db::{self, DbError, GenericClient, Type, execute, query};
 use crate::stripe::{Kind, Object, Path, Stripe};
@@ -15,6 +15,7 @@ const ASKED_AGAIN_AFTER: Duration = Duration::hours(1);
 
 struct Disputed {
     kind: Kind,
+    is_v2: bool,
     account: String,
     id: String,
 }
@@ -39,13 +40,15 @@ pub async fn refetch(processor: &Processor, until: Instant) -> Result<u64, Proce
 async fn due(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Disputed>, DbError> {
     let rows = query(
         client,
-        "SELECT kind, account, id FROM (
-             SELECT kind, account, object_id AS id, refetch_at FROM payment_objects
+        "SELECT kind, account, id, is_v2 FROM (
+             SELECT kind, account, object_id AS id, false AS is_v2, refetch_at FROM payment_objects
              WHERE refetch_at <= $1 AND provider = 'stripe'
-             UNION ALL SELECT 'subscription', account, subscription_id, refetch_at FROM subscriptions
+             UNION ALL SELECT 'subscription', account, subscription_id, false, refetch_at FROM subscriptions
              WHERE refetch_at <= $1
-             UNION ALL SELECT 'payout', account, payout_id, refetch_at FROM payouts WHERE refetch_at <= $1
-             UNION ALL SELECT 'account', account, account, refetch_at FROM connected_accounts WHERE refetch_at <= $1
+             UNION ALL SELECT 'payout', account, payout_id, false, refetch_at FROM payouts
+             WHERE refetch_at <= $1
+             UNION ALL SELECT 'account', account, account, is_v2, refetch_at FROM connected_accounts
+             WHERE refetch_at <= $1
          ) disputed
          ORDER BY refetch_at LIMIT $2",
         &[(&now, Type::TIMESTAMPTZ), (&AT_ONCE, Type::INT8)],
@@ -54,13 +57,18 @@ async fn due(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Dis
     let disputed = rows.iter().filter_map(|row| {
         let kind: &str = row.get("kind");
         let object = if kind == "checkout_session" { "checkout.session" } else { kind };
-        Some(Disputed { kind: Kind::of_object(object)?, account: row.get("account"), id: row.get("id") })
+        Some(Disputed {
+            kind: Kind::of_object(object)?,
+            is_v2: row.get("is_v2"),
+            account: row.get("account"),
+            id: row.get("id"),
+        })
     });
     Ok(disputed.collect())
 }
 
 async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<bool, ProcessError> {
-    let asked_at = processor.clock.now();
+    let asked_at = asked_at(&processor.clock);
     let read = processor.breaker.call(Provider::Stripe, read(stripe, one)).await;
     let object = read.inspect_err(|error| {
         tracing::warn!(target: "webhook", id = one.id, %error, "an object could not be asked about");
@@ -73,7 +81,7 @@ async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<b
     let learnt = object.is_some();
     match object {
         Some(object) => {
-            let effects = events::effects(object, "", asked_at);
+            let effects = events::effects(object, if one.is_v2 { "v2." } else { "" }, asked_at);
             let account = Some(one.account.as_str()).filter(|account| !account.is_empty());
             events::apply(&tx, &processor.random, account, (&effects, asked_at), now).await?;
         }
@@ -85,8 +93,10 @@ async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<b
 
 async fn read(stripe: &Stripe, one: &Disputed) -> Result<serde_json::Value, UpstreamError> {
     // An account is asked about as ours, everything else as its account's.
-    let account =
-        Some(one.account.as_str()).filter(|account| !account.is_empty() && one.kind != Kind::Account);
+    if one.kind == Kind::Account {
+        return account(stripe, &one.id, one.is_v2).await;
+    }
+    let account = Some(one.account.as_str()).filter(|account| !account.is_empty());
     match Path::new(one.kind, &one.id) {
         Ok(path) => stripe.retrieve(account, &path).await,
         // Nothing of Stripe's has such an id.

@@ -34,7 +34,10 @@ pub enum Effect {
     /// A checkout session says whose this subscription is.
     Claim(String),
     Payout(Payout),
-    Account(Account),
+    Account {
+        described: Account,
+        is_v2: bool,
+    },
     Deauthorized,
 }
 
@@ -98,8 +101,23 @@ pub async fn take_in(connection: &mut Connection, delivery: &Delivery<'_>) -> Re
     drop(tx);
     let tx = connection.transaction().await?;
     let later = queue::failed(1, reason::NOT_APPLIED, delivery.random, delivery.now);
-    let recorded = inbox::record(&tx, &row, later, delivery.now).await?;
+    let recorded = record(&tx, &row, later, delivery).await?;
     db::commit(tx).await?;
+    Ok(recorded)
+}
+
+/// Writes the event down, or gives it its fate if a copy of it was ignored for where it came from.
+async fn record(
+    client: &impl GenericClient,
+    row: &NewRow<'_>,
+    fate: Fate,
+    delivery: &Delivery<'_>,
+) -> Result<Recorded, DbError> {
+    let recorded = inbox::record(client, row, fate, delivery.now).await?;
+    let redirects = !matches!(delivery.plan, Plan::Ignore(reason::WRONG_ENDPOINT | reason::WRONG_LIVEMODE));
+    if recorded == Recorded::Repeat && redirects && inbox::redirect(client, row, fate, delivery.now).await? {
+        return Ok(Recorded::New);
+    }
     Ok(recorded)
 }
 
@@ -109,14 +127,7 @@ async fn apply_once(
     delivery: &Delivery<'_>,
 ) -> Result<Recorded, DbError> {
     let Delivery { event, plan, random, now, .. } = *delivery;
-    let fate = plan.fate(now);
-    let mut recorded = inbox::record(client, row, fate, now).await?;
-    if recorded == Recorded::Repeat
-        && *plan != Plan::Ignore(reason::WRONG_ENDPOINT)
-        && inbox::redirect(client, row, fate, now).await?
-    {
-        recorded = Recorded::New;
-    }
+    let recorded = record(client, row, plan.fate(now), delivery).await?;
     if let (Recorded::New, Plan::Apply(effects)) = (recorded, plan) {
         apply(client, random, event.account.as_deref(), (effects, event.created_at), now).await?;
     }
@@ -143,6 +154,10 @@ pub fn plan(event: &stripe::Event, livemode: bool) -> Plan {
             Some(id) => Plan::AskForAccount { id: id.clone(), is_v2: false },
             None => Plan::Apply(Vec::new()),
         },
+        // Our own account is connected to nobody.
+        (Content::Snapshot(_), "account.updated") if event.account.as_deref() != event.object_id() => {
+            Plan::Apply(Vec::new())
+        }
         (Content::Snapshot(object), kind) => match Object::read(object) {
             Ok(object) => Plan::Apply(effects(object, kind, event.created_at)),
             Err(_) => Plan::Unreadable,
@@ -150,7 +165,8 @@ pub fn plan(event: &stripe::Event, livemode: bool) -> Plan {
     }
 }
 
-/// What an object changes, as it was at `seen_at`.
+/// What an object changes, as it was at `seen_at`. Of a session, and of an account, the event's type tells what the
+/// object does not.
 pub fn effects(object: Object, event_type: &str, seen_at: OffsetDateTime) -> Vec<Effect> {
     match object {
         Object::CheckoutSession(session) => {
@@ -166,7 +182,9 @@ pub fn effects(object: Object, event_type: &str, seen_at: OffsetDateTime) -> Vec
         Object::Invoice(invoice) => vec![Effect::Word(payment::stripe::invoice(&invoice, seen_at))],
         Object::Subscription(subscription) => vec![Effect::Subscription(subscription)],
         Object::Payout(payout) => vec![Effect::Payout(payout)],
-        Object::Account(account) => vec![Effect::Account(account)],
+        Object::Account(described) => {
+            vec![Effect::Account { described, is_v2: event_type.starts_with("v2.") }]
+        }
         Object::ApplicationFee(fee) => vec![Effect::Movements(payment::stripe::application_fee(&fee))],
         Object::Transfer(transfer) => vec![Effect::Movements(payment::stripe::transfer(&transfer))],
         // On record for whoever looks; what may come of it is a dispute, which Stripe tells as one.
@@ -184,6 +202,11 @@ pub async fn apply(
 ) -> Result<(), DbError> {
     let account = account.unwrap_or_default();
     let source = Source { provider: Sender::Stripe.name(), account };
+    // All at once, so that two events that touch the same things never wait for each other.
+    let names: Vec<String> = effects.iter().flat_map(names).collect();
+    if !names.is_empty() {
+        payment::lock(client, &source, names.iter().map(String::as_str)).await?;
+    }
     for effect in effects {
         match effect {
             Effect::Word(word) => {
@@ -199,14 +222,26 @@ pub async fn apply(
             Effect::Payout(payout) => {
                 payout::observe(client, random, &source, (payout, seen_at), now).await?;
             }
-            Effect::Account(described) => {
-                connected_account::observe(client, described, seen_at, now).await?;
+            Effect::Account { described, is_v2 } => {
+                connected_account::observe(client, (described, *is_v2), seen_at, now).await?;
             }
             Effect::Deauthorized if account.is_empty() => {}
             Effect::Deauthorized => connected_account::deauthorize(client, account, seen_at, now).await?,
         }
     }
     Ok(())
+}
+
+/// What is locked before anything is changed.
+fn names(effect: &Effect) -> Vec<String> {
+    match effect {
+        Effect::Word(word) => payment::names(word),
+        Effect::Subscription(subscription) => vec![subscription.id.clone()],
+        Effect::Claim(id) => vec![id.clone()],
+        Effect::Payout(payout) => vec![payout.id.clone()],
+        // These are written once, or lock by themselves.
+        Effect::Movements(_) | Effect::Account { .. } | Effect::Deauthorized => Vec::new(),
+    }
 }
 
 /// The event as a row.

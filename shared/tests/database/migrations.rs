@@ -111,3 +111,78 @@ async fn a_step_that_fails_is_rolled_back_and_taken_up_again() -> Result<()> {
     assert_eq!(resumed, STEPS[3..]);
     Ok(())
 }
+
+/// A database as the tenth step left it, with what was in it then.
+async fn before_payments() -> Result<(TestDb, Client)> {
+    let (db, admin) = empty().await?;
+    let mut owner = db.connect(Role::Owner).await?;
+    // In the way of the first thing step 11 makes.
+    owner.batch_execute("CREATE TABLE payments ()").await?;
+    let stopped = migrations::run(&mut owner, NOW).await.err();
+    assert!(matches!(stopped, Some(MigrationError::Step { version: 11, .. })), "{stopped:?}");
+    owner.batch_execute("DROP TABLE payments").await?;
+    admin
+        .batch_execute(
+            "INSERT INTO users (id, created_at, updated_at) VALUES (gen_random_uuid(), now(), now());
+             INSERT INTO invoices (id, user_id, btcpay_store_id, amount_msat, memo, expiry_seconds, state,
+                 btcpay_invoice_id, bolt11, payment_hash, expires_at, leased_until, lease_token, created_at, updated_at)
+             SELECT gen_random_uuid(), users.id, 'the store', 250000, '', 600, state,
+                    CASE state WHEN 'open' THEN 'x' END, CASE state WHEN 'open' THEN 'x' END,
+                    CASE state WHEN 'open' THEN sha256('x') END, CASE state WHEN 'open' THEN now() END,
+                    now(), 1, '2026-01-09 11:00 UTC', now()
+             FROM users, (VALUES ('creating'), ('open'), ('refused')) AS s (state);
+             INSERT INTO webhook_events (id, provider, account, webhook_id, event_id, type, body, state, received_at)
+             SELECT gen_random_uuid(), 'btcpay', 'the store', 'x', state, 'InvoiceSettled', '{}', state,
+                    '2026-01-09 11:00 UTC'
+             FROM (VALUES ('received'), ('ignored'), ('done'), ('dead')) AS s (state);",
+        )
+        .await?;
+    Ok((db, admin))
+}
+
+#[tokio::test]
+async fn invoices_from_before_become_payments_that_are_asked_about() -> Result<()> {
+    let (db, admin) = before_payments().await?;
+
+    migrations::run(&mut db.connect(Role::Owner).await?, NOW).await?;
+
+    let begun = "SELECT count(*) FROM payments p JOIN invoices i USING (id, user_id)
+                 WHERE i.state IN ('creating', 'open') AND p.provider = 'btcpay' AND p.account = 'the store'
+                   AND p.currency = 'btc' AND p.amount_minor = 250000 AND p.state = 'created'
+                   AND p.poll_at <= now() AND p.expires_at = '2026-01-09 11:10 UTC'";
+    assert_eq!(number(&admin, begun).await?, 2);
+    assert_eq!(number(&admin, "SELECT count(*) FROM payments").await?, 2, "what was refused nobody can pay");
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_from_before_wait_or_are_finished_as_they_were() -> Result<()> {
+    let (db, admin) = before_payments().await?;
+
+    migrations::run(&mut db.connect(Role::Owner).await?, NOW).await?;
+
+    let waits = "SELECT count(*) FROM webhook_events
+                 WHERE state = 'received' AND due_at <= now() AND finished_at IS NULL AND body = '{}'";
+    assert_eq!(number(&admin, waits).await?, 1);
+    let finished = "SELECT count(*) FROM webhook_events
+                    WHERE state <> 'received' AND due_at IS NULL AND finished_at = '2026-01-09 11:00 UTC'";
+    assert_eq!(number(&admin, finished).await?, 3);
+    Ok(())
+}
+
+/// While a version is deployed, functions of the one before it still write.
+#[tokio::test]
+async fn the_build_before_writes_events_that_are_taken_up() -> Result<()> {
+    let db = TestDb::create().await?;
+    let webhooks = db.connect(Role::Webhooks).await?;
+    webhooks
+        .batch_execute(
+            "INSERT INTO webhook_events (id, provider, account, webhook_id, event_id, type, object_id, body, state,
+                 received_at)
+             VALUES (gen_random_uuid(), 'btcpay', 'the store', 'x', 'x', 'InvoiceSettled', 'y', '{}', 'received', now())",
+        )
+        .await?;
+    let due = "SELECT count(*) FROM webhook_events WHERE state = 'received' AND due_at <= now()";
+    assert_eq!(number(&db.admin().await?, due).await?, 1);
+    Ok(())
+}

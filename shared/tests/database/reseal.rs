@@ -74,8 +74,8 @@ impl Vault {
                      VALUES ('{user_id}', '{user_id}', 'x', '{user_id}@example.com', '{user_id}', '{user_id}', '', '',
                              now(), now());
                  INSERT INTO webhook_events (id, provider, account, webhook_id, event_id, type, body_sealed, state,
-                         received_at, finished_at)
-                     VALUES ('{user_id}', 'stripe', '', '', '{user_id}', 'x', '', 'done', now(), now());"
+                         received_at, due_at, finished_at)
+                     VALUES ('{user_id}', 'stripe', '', '', '{user_id}', 'x', '', 'done', now(), NULL, now());"
             ))
             .await?;
         for column in SEALED_COLUMNS {

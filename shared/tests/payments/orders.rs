@@ -10,7 +10,8 @@ use crate::story::{self, AMOUNT};
 fn orders() -> Vec<[usize; 5]> {
     let mut orders = Vec::new();
     for code in 0..3_125_usize {
-        let order: [usize; 5] = std::array::from_fn(|place| code / 5_usize.pow(u32::try_from(place).unwrap_or(0)) % 5);
+        let order: [usize; 5] =
+            std::array::from_fn(|place| code / 5_usize.pow(u32::try_from(place).unwrap_or(0)) % 5);
         if (0..5).all(|each| order.contains(&each)) {
             orders.push(order);
         }

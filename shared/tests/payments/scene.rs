@@ -9,9 +9,10 @@ use shared::db::roles::Role;
 use shared::payment::{self, NewPayment, Source};
 use shared::random::Random;
 use shared::stripe;
-use shared::webhook::Recorded;
 use shared::webhook::stripe::{Delivery, plan, take_in};
+use shared::webhook::{Recorded, claim};
 use testing::{Result, World};
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ pub struct Scene {
     pub ring: std::sync::Arc<KeyRing>,
     pub random: Random,
     pub user_id: Uuid,
+    pub admin: Client,
 }
 
 impl Scene {
@@ -40,18 +42,28 @@ impl Scene {
         let db = Db::wire(&mut config);
         let sealing = config.secret::<SealingKeys, KeyRing>("SEALING_SECRET");
         config.finish().await?;
-        let ring = sealing.get().await?;
-        Ok(Self { db, ring, random: Random::system(), user_id: user.user_id, world })
+        let (ring, admin) = (sealing.get().await?, world.db.admin().await?);
+        Ok(Self { db, ring, random: Random::system(), user_id: user.user_id, admin, world })
     }
 
     /// A row of ours, as the part that sells writes it.
     pub async fn payment(&self, id: Uuid, amount_minor: i64) -> Result<()> {
+        self.payment_of(id, ("stripe", ""), ("usd", amount_minor)).await
+    }
+
+    /// With this provider and account, of this currency and amount.
+    pub async fn payment_of(
+        &self,
+        id: Uuid,
+        (provider, account): (&str, &str),
+        (currency, amount_minor): (&str, i64),
+    ) -> Result<()> {
         let client = self.world.db.connect(Role::Jobs).await?;
         let new = NewPayment {
             id,
             user_id: self.user_id,
-            source: Source { provider: "stripe", account: "" },
-            currency: "usd",
+            source: Source { provider, account },
+            currency,
             amount_minor,
             expires_at: None,
             poll_at: None,
@@ -67,23 +79,40 @@ impl Scene {
         let delivery = Delivery { event: &event, body: &body, plan: &plan, ring, random, now };
         let mut connection = self.db.connection().await?;
         let taken = take_in(&mut connection, &delivery).await;
-        let left = self.world.db.count("SELECT count(*) FROM webhook_events WHERE state = 'received'").await?;
+        let left = self.count("SELECT count(*) FROM webhook_events WHERE state <> 'done'").await?;
         anyhow::ensure!(left == 0, "{} was refused by the database", delivery.event.kind);
         taken.map_err(|error| anyhow::anyhow!("{error:?}"))
     }
 
+    /// What `process_webhook_events` does about objects that came before our own row.
+    pub async fn claim(&self) -> Result<u64> {
+        let mut connection = self.db.connection().await?;
+        Ok(claim::claim(&mut connection, &self.random, self.world.now()).await?)
+    }
+
+    pub async fn count(&self, sql: &str) -> Result<i64> {
+        Ok(self.admin.query_typed_one(sql, &[]).await?.get(0))
+    }
+
     /// What the tables say once `name` stands for everything whose id ends in it; in an order of its own.
-    pub async fn books(&self, name: &str) -> Result<BTreeMap<&'static str, Vec<String>>> {
-        let admin = self.world.db.admin().await?;
+    pub async fn books(&self, name: &str) -> Result<Books> {
         let mut books = BTreeMap::new();
         for (table, sql) in BOOKS {
-            let rows = admin.query_typed(sql, &[(&format!("%{name}"), Type::TEXT)]).await?;
-            let mut rows: Vec<String> = rows.iter().map(|row| row.get::<_, String>(0).replace(name, "")).collect();
+            let rows = self.admin.query_typed(sql, &[(&format!("%{name}"), Type::TEXT)]).await?;
+            let mut rows: Vec<String> =
+                rows.iter().map(|row| row.get::<_, String>(0).replace(name, "")).collect();
             rows.sort();
             books.insert(table, rows);
         }
         Ok(books)
     }
+}
+
+pub type Books = BTreeMap<&'static str, Vec<String>>;
+
+/// Whether to take the time (`cargo xtask test --full`).
+pub fn full() -> bool {
+    std::env::var_os("SATCHEL_FULL").is_some_and(|value| value == "1")
 }
 
 /// Everything that is to come out the same, and nothing of when it was written.

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub const AMOUNT: i64 = 1_000;
-const BEGIN: i64 = 1_767_960_000;
+pub const BEGIN: i64 = 1_767_960_000;
 
 /// Our payment in this telling.
 pub fn payment_id(name: &str) -> Uuid {
     format!("019b9f5e-5c00-7000-8000-{name}").parse().unwrap_or_default()
 }
 
-fn event(name: &str, nth: i64, kind: &str, object: Value) -> Value {
+pub fn event(name: &str, nth: i64, kind: &str, object: Value) -> Value {
     json!({
         "id": format!("evt_{kind}{nth}_{name}").replace('.', ""),
         "object": "event",
@@ -26,7 +26,7 @@ fn event(name: &str, nth: i64, kind: &str, object: Value) -> Value {
     })
 }
 
-fn session(name: &str, status: &str, payment_status: &str, intent: bool) -> Value {
+pub fn session(name: &str, status: &str, payment_status: &str, intent: bool) -> Value {
     json!({
         "id": format!("cs_{name}"), "object": "checkout.session", "mode": "payment", "status": status,
         "payment_status": payment_status, "amount_total": AMOUNT, "currency": "usd",
@@ -35,7 +35,7 @@ fn session(name: &str, status: &str, payment_status: &str, intent: bool) -> Valu
     })
 }
 
-fn intent(name: &str, status: &str) -> Value {
+pub fn intent(name: &str, status: &str) -> Value {
     json!({
         "id": format!("pi_{name}"), "object": "payment_intent", "status": status, "amount": AMOUNT,
         "amount_received": if status == "succeeded" { AMOUNT } else { 0 }, "currency": "usd", "created": BEGIN,
@@ -44,7 +44,7 @@ fn intent(name: &str, status: &str) -> Value {
     })
 }
 
-fn charge(name: &str, refunded: i64) -> Value {
+pub fn charge(name: &str, refunded: i64) -> Value {
     json!({
         "id": format!("ch_{name}"), "object": "charge", "status": "succeeded", "paid": true, "captured": true,
         "amount": AMOUNT, "amount_captured": AMOUNT, "amount_refunded": refunded, "currency": "usd",
@@ -52,14 +52,14 @@ fn charge(name: &str, refunded: i64) -> Value {
     })
 }
 
-fn refund(name: &str, status: &str) -> Value {
+pub fn refund(name: &str, status: &str) -> Value {
     json!({
         "id": format!("re_{name}"), "object": "refund", "status": status, "amount": 400, "currency": "usd",
         "created": BEGIN + 1, "payment_intent": format!("pi_{name}"), "charge": format!("ch_{name}"), "metadata": {},
     })
 }
 
-fn dispute(name: &str, status: &str, moved: &[(&str, i64)]) -> Value {
+pub fn dispute(name: &str, status: &str, moved: &[(&str, i64)]) -> Value {
     let moved = moved.iter().map(|(which, amount)| {
         json!({
             "id": format!("txn_{which}_{name}"), "object": "balance_transaction", "amount": amount, "currency": "usd",
@@ -73,7 +73,7 @@ fn dispute(name: &str, status: &str, moved: &[(&str, i64)]) -> Value {
     })
 }
 
-fn subscription(name: &str, status: &str) -> Value {
+pub fn subscription(name: &str, status: &str) -> Value {
     json!({
         "id": format!("sub_{name}"), "object": "subscription", "status": status, "customer": "cus_1",
         "cancel_at_period_end": false, "created": BEGIN, "metadata": { "payment_id": payment_id(name) },
@@ -81,7 +81,7 @@ fn subscription(name: &str, status: &str) -> Value {
     })
 }
 
-fn payout(name: &str, status: &str) -> Value {
+pub fn payout(name: &str, status: &str) -> Value {
     json!({
         "id": format!("po_{name}"), "object": "payout", "status": status, "amount": 900, "currency": "usd",
         "arrival_date": BEGIN + 86_400, "created": BEGIN,

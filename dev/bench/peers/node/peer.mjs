@@ -1,13 +1,12 @@
-// What both endpoints share: the connection, the statements, requests in and answers out.
+// What both endpoints of signing in share: the connection, the statements, requests in and answers out.
 
-import { createHash, randomFillSync } from "node:crypto";
-import { readFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import pg from "pg";
+import { environment, named, sha256 } from "./common.mjs";
 import { run } from "./runtime.mjs";
 
-export const environment = process.env;
-const statements = JSON.parse(readFileSync(new URL("./statements.json", import.meta.url), "utf8"));
+export * from "./common.mjs";
 const perDid = Number(environment.RATE_LIMIT_SIGN_IN_PER_DID);
 const perAddress = Number(environment.RATE_LIMIT_SIGN_IN_PER_ADDRESS);
 const mnemonic = /^did:mnemonic:(?:[0-9a-f]{16}|[0-9a-f]{64})$/;
@@ -28,8 +27,6 @@ export class Refused extends Error {
   }
 }
 
-// Prepared once per connection, under the statement's name.
-const named = Object.fromEntries(Object.entries(statements).map(([name, text]) => [name, { name, text }]));
 let client;
 
 export async function connect() {
@@ -71,8 +68,6 @@ export function didOf(body) {
   return body.did;
 }
 
-export const sha256 = (bytes) => createHash("sha256").update(bytes).digest();
-
 // Counts the request against both limits, in a transaction of its own.
 export async function count(scope, address, did, now) {
   const window = new Date(now - (now % 60_000)).toISOString();
@@ -82,41 +77,6 @@ export async function count(scope, address, did, now) {
   if (ofDid > perDid || ofAddress > perAddress) {
     throw new Refused(429, "RATE_LIMITED", "too many requests");
   }
-}
-
-// Random bytes are drawn a page at a time: one call into OpenSSL serves many requests.
-const pool = Buffer.allocUnsafe(4096);
-let used = pool.length;
-
-export function random(length) {
-  if (used + length > pool.length) {
-    randomFillSync(pool);
-    used = 0;
-  }
-  const bytes = Buffer.from(pool.subarray(used, used + length));
-  used += length;
-  return bytes;
-}
-
-// UUIDv7, as bytes.
-export function newId(now) {
-  const id = Buffer.allocUnsafe(16);
-  id.writeUIntBE(now, 0, 6);
-  random(10).copy(id, 6);
-  id[6] = (id[6] & 0x0f) | 0x70;
-  id[8] = (id[8] & 0x3f) | 0x80;
-  return id;
-}
-
-export function uuidText(id) {
-  const hex = id.toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}
-
-export function metric(name, metricName, now) {
-  const directive = { Namespace: "Satchel", Dimensions: [["Function"]], Metrics: [{ Name: metricName, Unit: "Count" }] };
-  const aws = { Timestamp: now, CloudWatchMetrics: [directive] };
-  writeSync(1, `${JSON.stringify({ _aws: aws, Function: name, [metricName]: 1 })}\n`);
 }
 
 // One access line for each request, every answer in one form.

@@ -1,4 +1,4 @@
-"""What both endpoints share: the loop, the connection, the statements, requests in and answers out."""
+"""What both endpoints of signing in share: the loop, the connection, the statements, requests in and answers out."""
 
 import asyncio
 import gc
@@ -7,17 +7,14 @@ import json
 import os
 import re
 import time
-from datetime import datetime, timedelta, timezone
-from uuid import UUID
+from datetime import timedelta
 
 import asyncpg
 import uvloop
+from common import ENVIRONMENT, EPOCH, SQL, metric, moment, new_id, rfc3339
 
-ENVIRONMENT = os.environ
-with open(os.path.join(ENVIRONMENT["PEER_DIRECTORY"], "statements.json"), encoding="utf-8") as file:
-    SQL = json.load(file)
+__all__ = ["ENVIRONMENT", "SQL", "metric", "moment", "new_id", "rfc3339"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 WINDOW = 60
 MNEMONIC = re.compile(r"did:mnemonic:(?:[0-9a-f]{16}|[0-9a-f]{64})")
 SIGN_IN = frozenset(
@@ -82,28 +79,6 @@ async def count(db, scope, address, did, now_us):
     counts = await db.fetchval(SQL["count"], keys, window)
     if counts[0] > PER_DID or counts[1] > PER_ADDRESS:
         raise Refused(429, "RATE_LIMITED", "too many requests")
-
-
-def new_id(now_us):
-    """UUIDv7."""
-    raw = bytearray((now_us // 1000).to_bytes(6, "big") + os.urandom(10))
-    raw[6] = raw[6] & 0x0F | 0x70
-    raw[8] = raw[8] & 0x3F | 0x80
-    return UUID(bytes=bytes(raw))
-
-
-def moment(now_us):
-    return EPOCH + timedelta(microseconds=now_us)
-
-
-def rfc3339(at):
-    return at.isoformat().replace("+00:00", "Z")
-
-
-def metric(function, name, now_us):
-    directive = {"Namespace": "Satchel", "Dimensions": [["Function"]], "Metrics": [{"Name": name, "Unit": "Count"}]}
-    aws = {"Timestamp": now_us // 1000, "CloudWatchMetrics": [directive]}
-    os.write(1, json.dumps({"_aws": aws, "Function": function, name: 1}).encode() + b"\n")
 
 
 def serve(function, answer):

@@ -13,7 +13,7 @@ mod ground;
 mod peer;
 mod plans;
 mod rate;
-mod recording;
+pub mod recording;
 mod report;
 mod resumer;
 mod rotation;

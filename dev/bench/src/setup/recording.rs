@@ -17,7 +17,7 @@ use tokio_postgres::Client;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Statement {
     pub sql: String,
-    values: Vec<Option<String>>,
+    pub values: Vec<Option<String>>,
 }
 
 impl Statement {
@@ -27,8 +27,8 @@ impl Statement {
     }
 }
 
-/// Texts that are one setup's own, and what makes another's.
-type Names = Vec<(String, String)>;
+/// Texts that are one request's own, and what makes another's.
+pub type Names = Vec<(String, String)>;
 
 /// The script: one time through it is one setup, of the user whose number is `:n`.
 pub async fn script(ground: &Ground, server: &Server, first: u64) -> Result<Script> {
@@ -109,7 +109,7 @@ async fn names(ground: &Ground, n: u64) -> Result<Names> {
 }
 
 /// What the server takes each place for.
-async fn types(admin: &Client, sql: &str) -> Result<Vec<String>> {
+pub async fn types(admin: &Client, sql: &str) -> Result<Vec<String>> {
     if !sql.contains('$') {
         return Ok(Vec::new());
     }
@@ -117,7 +117,8 @@ async fn types(admin: &Client, sql: &str) -> Result<Vec<String>> {
     Ok(prepared.params().iter().map(|param| param.name().to_owned()).collect())
 }
 
-fn filled(statement: &Statement, types: &[String], names: &Names) -> Result<String> {
+/// A statement with its values in their places, and another's where they are one's own.
+pub fn filled(statement: &Statement, types: &[String], names: &Names) -> Result<String> {
     let mut pieces = statement.sql.split('$');
     let mut sql = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

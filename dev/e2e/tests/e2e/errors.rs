@@ -7,7 +7,7 @@ use e2e::{Answer, Owner, Result, Stack, Tokens, form};
 use http::Method;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sandbox::lnd::NodeOptions;
-use sandbox::{Misbehaviour, Route, Service, When};
+use sandbox::{Misbehaviour, Route, STRIPE_CONNECT_SECRET, STRIPE_PLATFORM_SECRET, Service, When};
 use serde_json::{Value, json};
 
 /// What has been seen, and the one way to see.
@@ -32,6 +32,7 @@ async fn every_public_error_is_in_the_one_form() -> Result<()> {
     with_a_session(&stack, &mut seen).await?;
     with_keys_and_names_of_others(&stack, &mut seen).await?;
     with_an_idempotency_key(&stack, &mut seen).await?;
+    of_webhooks(&stack, &mut seen).await?;
     when_we_fail(&stack, &mut seen).await?;
     with_a_setup(&stack, &mut seen).await?;
     let stack = switched_off(stack, &mut seen).await?;
@@ -177,6 +178,35 @@ async fn with_an_idempotency_key(stack: &Stack, seen: &mut Seen) -> Result<()> {
     Ok(())
 }
 
+async fn of_webhooks(stack: &Stack, seen: &mut Seen) -> Result<()> {
+    let store = "/v1/webhooks/btcpay/9CiNzKoANXxmk5ayZngSXrHTiVvvgCrwrpFQd4m2K776";
+    let unsigned = |path: &str| stack.client.post(path, &json!({}));
+    for path in ["/v1/webhooks/stripe", "/v1/webhooks/stripe/connect", store] {
+        seen.note(&unsigned(path).send().await?, "WEBHOOK_REJECTED")?;
+    }
+    let anybody = format!("sha256={}", "0".repeat(64));
+    seen.note(&unsigned(store).header("btcpay-sig", &anybody).send().await?, "NOT_FOUND")?;
+    let large = stack.client.request(&Method::POST, store).body("a".repeat(1024 * 1024 + 1));
+    seen.note(&large.send().await?, "PAYLOAD_TOO_LARGE")?;
+
+    let now = stack.sandbox.stripe().now();
+    let signed = |path: &str, secret: &str, body: &'static [u8], at: i64| {
+        let request = stack.client.request(&Method::POST, path).body(body);
+        request.header("stripe-signature", &sandbox::stripe::sign(body, secret, at))
+    };
+    for (path, own, other) in [
+        ("/v1/webhooks/stripe", STRIPE_PLATFORM_SECRET, STRIPE_CONNECT_SECRET),
+        ("/v1/webhooks/stripe/connect", STRIPE_CONNECT_SECRET, STRIPE_PLATFORM_SECRET),
+    ] {
+        seen.note(&signed(path, other, b"{}", now).send().await?, "WEBHOOK_REJECTED")?;
+        seen.note(&signed(path, own, b"{}", now - 310).send().await?, "WEBHOOK_REJECTED")?;
+        for body in [b"".as_slice(), b"{", b"{}", b"[]", &[0xff, 0xfe]] {
+            seen.note(&signed(path, own, body, now).send().await?, "MALFORMED_REQUEST")?;
+        }
+    }
+    Ok(())
+}
+
 async fn when_we_fail(stack: &Stack, seen: &mut Seen) -> Result<()> {
     let owner = Owner::new(stack)?;
     let mut admin = stack.admin().await?;
@@ -220,8 +250,11 @@ async fn switched_off(stack: Stack, seen: &mut Seen) -> Result<Stack> {
     let tokens = owner.sign_in().await?;
     let stack = stack.redeploy(&[("SETUP_ENABLED", "false")]).await?;
     seen.note(&owner.set_up(&tokens, "hal", "voltage").send().await?, "SETUP_DISABLED")?;
-    let stack = stack.redeploy(&[("SETUP_ENABLED", "true"), ("VOLTAGE_SECRET", "")]).await?;
+    let nobody = [("SETUP_ENABLED", "true"), ("VOLTAGE_SECRET", ""), ("STRIPE_WEBHOOKS_SECRET", "")];
+    let stack = stack.redeploy(&nobody).await?;
     seen.note(&owner.set_up(&tokens, "hal", "voltage").send().await?, "PROVIDER_NOT_CONFIGURED")?;
+    let event = stack.client.post("/v1/webhooks/stripe", &json!({}));
+    seen.note(&event.send().await?, "PROVIDER_NOT_CONFIGURED")?;
     Ok(stack)
 }
 

@@ -8,7 +8,7 @@
 //!   ├─ invoices            …/invoices                             invoice, amount      states, money without fractions
 //!   ├─ lightning           …/lightning/BTC/invoices               node                 a node of this sandbox
 //!   └─ keys                /api-keys, /users
-//! payments           money arriving, marks by hand                handle, control      in a test's hands
+//! payments           money arriving, marks by hand                handle, control, trouble   in a test's hands
 //! ```
 //!
 //! The default key is `sandbox-btcpay-key`: an ordinary user's, for all stores, with `canmodifystoresettings`,
@@ -38,6 +38,7 @@ mod permission;
 mod state;
 mod store_data;
 mod stores;
+mod trouble;
 mod webhook_deliveries;
 mod webhooks;
 

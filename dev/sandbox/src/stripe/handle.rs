@@ -17,8 +17,7 @@ use super::{
 };
 use crate::world::{World, lock};
 
-/// Stripe, as itself and its customers see it. What happens there is in [`happenings`](super::happenings), how
-/// deliveries go wrong in [`trouble`](super::trouble).
+/// Stripe, as itself and its customers see it: what happens there, and how deliveries go wrong.
 #[derive(Clone)]
 pub struct Stripe(pub(crate) Arc<World>);
 

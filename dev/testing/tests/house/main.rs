@@ -2,6 +2,7 @@
 
 mod arrows;
 mod codes;
+mod payments;
 mod places;
 mod source;
 mod template;

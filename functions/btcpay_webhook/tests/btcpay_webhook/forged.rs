@@ -54,7 +54,7 @@ async fn no_forged_signature_is_accepted() -> Result<()> {
     ];
     for header in &headers {
         let answer = send(&deps, &with_header(&store, &body, header)).await?;
-        assert_eq!(answer.refusal()?, (401, "SIGNATURE_REJECTED"), "{header}");
+        assert_eq!(answer.refusal()?, (400, "WEBHOOK_REJECTED"), "{header}");
         assert!(!answer.reply.body.contains(&good), "the right one is told: {answer:?}");
     }
     nothing_was_recorded(&world).await?;
@@ -75,7 +75,7 @@ async fn every_single_digit_of_a_signature_counts() -> Result<()> {
         let other = if &good[at..=at] == "0" { "1" } else { "0" };
         let header = format!("sha256={}{other}{}", &good[..at], &good[at + 1..]);
         let answer = send(&deps, &with_header(&store, &body, &header)).await?;
-        assert_eq!(answer.refusal()?, (401, "SIGNATURE_REJECTED"), "digit {at}");
+        assert_eq!(answer.refusal()?, (400, "WEBHOOK_REJECTED"), "digit {at}");
     }
     nothing_was_recorded(&world).await
 }
@@ -92,7 +92,7 @@ async fn every_single_byte_of_the_body_counts() -> Result<()> {
         bytes[at] ^= 1;
         let call = unsigned(&store, "").body(bytes).header("btcpay-sig", &header);
         let answer = send(&deps, &call).await?;
-        assert_eq!(answer.refusal()?, (401, "SIGNATURE_REJECTED"), "byte {at}");
+        assert_eq!(answer.refusal()?, (400, "WEBHOOK_REJECTED"), "byte {at}");
     }
     nothing_was_recorded(&world).await
 }
@@ -118,7 +118,7 @@ async fn a_missing_or_doubled_signature_is_refused_before_any_secret_is_read() -
     ];
     for call in &calls {
         let answer = send(&deps, call).await?;
-        assert_eq!(answer.refusal()?, (401, "SIGNATURE_REJECTED"), "{:?}", call.request().headers);
+        assert_eq!(answer.refusal()?, (400, "WEBHOOK_REJECTED"), "{:?}", call.request().headers);
     }
     nothing_was_recorded(&world).await?;
     assert_eq!(super::rows(&world, "audit_logs").await?, 0);
@@ -134,6 +134,6 @@ async fn a_delivery_to_one_store_is_not_one_to_another() -> Result<()> {
     let replayed = signed(&one, &body);
     let header = replayed.request().header("btcpay-sig").unwrap_or_default().to_owned();
     let moved = unsigned(&other, &body).header("btcpay-sig", &header);
-    assert_eq!(send(&deps, &moved).await?.refusal()?, (401, "SIGNATURE_REJECTED"));
+    assert_eq!(send(&deps, &moved).await?.refusal()?, (400, "WEBHOOK_REJECTED"));
     nothing_was_recorded(&world).await
 }

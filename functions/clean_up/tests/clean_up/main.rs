@@ -2,6 +2,7 @@
 
 mod runtime;
 mod seeds;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -83,7 +84,15 @@ async fn contents(world: &World) -> Result<BTreeMap<String, String>> {
     Ok(contents)
 }
 
-const NOTHING: Report = Report { challenges: 0, rate_limits: 0, idempotency_keys: 0, seeds: 0, breakers: 0 };
+const NOTHING: Report = Report {
+    challenges: 0,
+    rate_limits: 0,
+    idempotency_keys: 0,
+    seeds: 0,
+    breakers: 0,
+    webhook_events: 0,
+    messages: 0,
+};
 
 #[tokio::test]
 async fn a_challenge_goes_a_day_after_it_expired_and_no_sooner() -> Result<()> {

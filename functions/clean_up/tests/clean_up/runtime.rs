@@ -39,7 +39,12 @@ async fn the_binary_answers_its_event_with_the_report_and_logs_it() -> Result<()
     put_challenges(&world, &["25 hours", "-5 minutes"]).await?;
     let api = world.binary(BINARY, NAME).await?;
 
-    let all = |challenges| json!({ "challenges": challenges, "rate_limits": 0, "idempotency_keys": 0, "seeds": 0, "breakers": 0 });
+    let all = |challenges| {
+        json!({
+            "challenges": challenges, "rate_limits": 0, "idempotency_keys": 0, "seeds": 0, "breakers": 0,
+            "webhook_events": 0, "messages": 0,
+        })
+    };
     assert_eq!(report(&api).await?, all(2));
     assert_eq!(report(&api).await?, all(0));
 

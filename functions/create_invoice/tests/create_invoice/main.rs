@@ -3,6 +3,7 @@
 mod answers;
 mod idempotency;
 mod lost;
+mod payments;
 mod races;
 mod refused;
 mod runtime;

@@ -15,6 +15,7 @@ fn object(kind: Kind, id: &str, status: &str, amount_minor: i64) -> ObjectState 
         status: status.to_owned(),
         amount_minor,
         refunded_minor: 0,
+        currency: Some(String::from("usd")),
         was_expired: status == "expired",
         seen_at: SECOND,
     }
@@ -40,8 +41,20 @@ fn dispute(status: &str) -> ObjectState {
     object(Kind::Dispute, "dp_1", status, 1_000)
 }
 
+/// Each is an attempt of its own.
+fn invoice_of(id: &str, status: &str) -> ObjectState {
+    ObjectState { root_id: id.to_owned(), ..object(Kind::BtcpayInvoice, id, status, 1_000) }
+}
+
 fn invoice(status: &str) -> ObjectState {
-    object(Kind::BtcpayInvoice, "i1", status, 1_000)
+    invoice_of("i1", status)
+}
+
+/// Of another attempt.
+fn another(nth: u32, mut object: ObjectState) -> ObjectState {
+    object.root_id = format!("pi_{nth}");
+    object.object_id = object.object_id.replace("_1", &format!("_{nth}"));
+    object
 }
 
 fn after(seconds: i64, mut object: ObjectState) -> ObjectState {
@@ -80,9 +93,9 @@ fn orders(objects: &[ObjectState]) -> Vec<Vec<ObjectState>> {
 }
 
 fn derived(objects: &[ObjectState]) -> Derived {
-    let derived = derive(objects);
+    let derived = derive(objects, "usd");
     for order in orders(objects) {
-        assert_eq!(derive(&order), derived, "{order:#?}");
+        assert_eq!(derive(&order, "usd"), derived, "{order:#?}");
     }
     derived
 }
@@ -119,32 +132,59 @@ fn what_waits_for_its_payer_is_open() {
 
 #[test]
 fn what_the_payer_has_done_their_part_of_is_processing() {
-    for one in [session("processing"), intent("processing"), charge("processing", 0), invoice("processing")] {
+    for one in [session("processing"), intent("processing"), charge("processing", 0)] {
         is(&[session("open"), one], PaymentState::Processing, (0, 0));
     }
+    is(&[invoice("processing")], PaymentState::Processing, (0, 0));
+    is(&[session("expired"), intent("processing")], PaymentState::Processing, (0, 0));
 }
 
 #[test]
 fn what_did_not_work_is_failed_however_open_it_still_is() {
-    for one in [
-        intent("failed"),
-        intent("canceled"),
-        session("failed"),
-        invoice("invalid"),
-        invoice("invalid_marked"),
-    ] {
+    for one in [intent("failed"), intent("canceled"), session("failed")] {
         is(&[session("open"), charge("failed", 0), one.clone()], PaymentState::Failed, (0, 0));
         is(&[session("processing"), one], PaymentState::Failed, (0, 0));
     }
+    is(&[invoice("invalid")], PaymentState::Failed, (0, 0));
+    is(&[invoice("invalid_marked")], PaymentState::Failed, (0, 0));
 }
 
 #[test]
 fn what_nobody_paid_in_time_is_expired() {
     is(&[session("expired")], PaymentState::Expired, (0, 0));
     is(&[invoice("expired")], PaymentState::Expired, (0, 0));
+    is(&[session("expired"), intent("open")], PaymentState::Expired, (0, 0));
     is(&[session("expired"), intent("failed"), charge("failed", 0)], PaymentState::Expired, (0, 0));
     is(&[session("expired"), intent("canceled")], PaymentState::Expired, (0, 0));
     assert!(!derived(&[session("expired")]).late, "late is only what was paid");
+}
+
+#[test]
+fn of_several_attempts_the_one_that_was_paid_counts_then_one_under_way_then_the_last() {
+    let second = |one| another(2, one);
+    for other in ["open", "failed", "processing", "canceled"] {
+        is(&[intent(other), second(intent("succeeded"))], PaymentState::Paid, (1_000, 0));
+    }
+    for other in ["open", "failed", "canceled"] {
+        is(&[intent(other), second(intent("processing"))], PaymentState::Processing, (0, 0));
+    }
+    is(&[session("expired"), intent("failed"), second(intent("open"))], PaymentState::Open, (0, 0));
+    is(&[session("expired"), after(5, second(intent("failed")))], PaymentState::Failed, (0, 0));
+    is(&[after(5, session("expired")), second(intent("failed"))], PaymentState::Expired, (0, 0));
+    // Of one second one of them, and always the same.
+    is(&[session("expired"), second(intent("failed"))], PaymentState::Expired, (0, 0));
+    is(&[invoice("expired"), invoice_of("i2", "open")], PaymentState::Open, (0, 0));
+    is(&[invoice("expired"), invoice_of("i2", "settled")], PaymentState::Paid, (1_000, 0));
+}
+
+#[test]
+fn an_amount_in_another_currency_is_no_money_of_this_payment() {
+    let foreign = |one| ObjectState { currency: Some(String::from("eur")), ..one };
+    is(&[intent("succeeded"), foreign(refund("re_1", "succeeded", 400))], PaymentState::Paid, (1_000, 0));
+    is(&[intent("succeeded"), foreign(another(2, intent("succeeded")))], PaymentState::Paid, (1_000, 0));
+    // What does not say its currency is taken to be of the payment's.
+    let silent = ObjectState { currency: None, ..refund("re_1", "succeeded", 400) };
+    is(&[intent("succeeded"), silent], PaymentState::PartiallyRefunded, (1_000, 400));
 }
 
 #[test]
@@ -172,8 +212,7 @@ fn a_charge_counts_by_its_intent_where_that_is_known() {
 
 #[test]
 fn two_invoices_of_one_order_are_both_money() {
-    let second = ObjectState { object_id: String::from("i2"), ..invoice("settled") };
-    is(&[invoice("settled"), second], PaymentState::Paid, (2_000, 0));
+    is(&[invoice("settled"), invoice_of("i2", "settled")], PaymentState::Paid, (2_000, 0));
 }
 
 #[test]
@@ -245,6 +284,8 @@ fn what_failed_after_the_charge_was_described_is_taken_from_its_sum() {
         PaymentState::PartiallyRefunded,
         (1_000, 400),
     );
+    // An authorisation that was let go is no refund.
+    is(&[intent("canceled"), charge("processing", 1_000)], PaymentState::Failed, (0, 0));
     // Never less than nothing.
     is(&[intent("succeeded"), charge("succeeded", 300), failed(1)], PaymentState::Paid, (1_000, 0));
 }
@@ -297,13 +338,12 @@ fn of_what_was_not_paid_neither_refund_nor_dispute_changes_the_state() {
 fn late_is_what_was_paid_after_it_had_expired() {
     assert!(derived(&[expired_before(invoice("settled"))]).late);
     assert!(derived(&[expired_before(invoice("settled_marked"))]).late);
-    assert!(derived(&[session("expired"), intent("succeeded")]).late);
     assert!(derived(&[expired_before(session("paid")), intent("succeeded")]).late);
-    assert!(derived(&[session("expired"), intent("succeeded"), refund("re_1", "succeeded", 400)]).late);
+    assert!(derived(&[expired_before(session("paid")), refund("re_1", "succeeded", 400)]).late);
     assert!(!derived(&[invoice("settled")]).late);
     assert!(!derived(&[session("paid"), intent("succeeded")]).late);
     // Another invoice was made for the same order, and left to expire.
-    let left = ObjectState { object_id: String::from("i2"), ..invoice("expired") };
+    let left = invoice_of("i2", "expired");
     assert!(!derived(&[left.clone(), invoice("settled")]).late);
     assert!(derived(&[left, expired_before(invoice("settled"))]).late);
 }
@@ -320,6 +360,15 @@ fn what_somebody_settled_by_hand_is_paid_and_no_money() {
     for status in ["open", "processing", "expired", "invalid", "settled"] {
         assert!(!derived(&[invoice(status)]).manually_marked, "{status}");
     }
+}
+
+#[test]
+fn a_subscription_that_was_bought_is_paid_and_entitles_by_itself() {
+    let bought = derived(&[session("subscribed")]);
+    assert_eq!((bought.state, bought.entitled), (PaymentState::Paid, false));
+    assert!(derived(&[session("paid")]).entitled);
+    assert!(!derived(&[session("open")]).entitled);
+    assert!(!derived(&[intent("succeeded"), dispute("lost")]).entitled);
 }
 
 #[test]

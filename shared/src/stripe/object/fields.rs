@@ -5,6 +5,10 @@ use uuid::Uuid;
 
 use super::Unreadable;
 
+/// What every reader of JSON takes a whole number to be exact up to. Sums of such amounts stay far from the end of i64.
+const LARGEST: u64 = 1 << 53;
+/// Within what the database can keep.
+const YEARS: std::ops::RangeInclusive<i32> = 1970..=2400;
 /// Stripe promises that no id is longer.
 const MAX_WORD: usize = 255;
 
@@ -18,7 +22,7 @@ pub(in super::super) fn is_word(text: &str) -> bool {
 #[derive(Clone, Copy)]
 pub(in super::super) struct Fields<'a>(&'a Map<String, Value>);
 
-/// What is there must be what it should be.
+/// What must be there.
 fn required<T>(name: &'static str, value: Result<Option<T>, Unreadable>) -> Result<T, Unreadable> {
     value?.ok_or(Unreadable::Member(name))
 }
@@ -119,7 +123,8 @@ impl<'a> Fields<'a> {
                 Some(seconds) => OffsetDateTime::from_unix_timestamp(seconds).ok()?,
                 None => OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok()?,
             };
-            at.replace_microsecond(at.microsecond()).ok()
+            let at = at.replace_microsecond(at.microsecond()).ok()?;
+            YEARS.contains(&at.year()).then_some(at)
         })
     }
 
@@ -155,14 +160,15 @@ impl<'a> Fields<'a> {
 }
 
 fn whole(value: &Value) -> Option<i64> {
-    match value {
+    let number = match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),
         _ => None,
-    }
+    };
+    number.filter(|number| number.unsigned_abs() <= LARGEST)
 }
 
-/// Every one of a list, by the list's own name.
+/// Every one of a list; one that cannot be read spoils it.
 pub(super) fn each<'a, T>(
     list: Vec<Fields<'a>>,
     read: impl FnMut(Fields<'a>) -> Result<T, Unreadable>,

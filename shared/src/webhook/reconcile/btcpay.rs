@@ -1,3 +1,4 @@
+use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
@@ -6,21 +7,26 @@ use uuid::Uuid;
 use super::Tally;
 use crate::btcpay::{Btcpay, BtcpayInvoice, StoreId};
 use crate::db::{self, DbError, GenericClient, Row, Type, execute, query};
-use crate::payment::{self, Source, observe};
+use crate::payment::{self, Observed, Source, observe};
 use crate::upstream::{Provider, UpstreamError};
 use crate::webhook::inbox::{self, Event, Fate, NewRow, Recorded, Sender};
 use crate::webhook::processor::{ProcessError, Processor};
 
 /// An invoice that was not paid is asked about for so long after it expired: somebody may have paid late.
 const POLLED_FOR: Duration = Duration::days(2);
-const POLLED_EVERY: Duration = Duration::minutes(30);
-const POLLED_AT_ONCE: i64 = 500;
+/// One that cannot be asked about is tried for longer; in the end its store is gone.
+const FORGOTTEN_AFTER: Duration = Duration::days(30);
+const LEAST_WAIT: Duration = Duration::minutes(30);
+/// Calls side by side, and invoices before the clock is looked at again.
+const AT_ONCE: usize = 8;
+const POLLED_AT_ONCE: i64 = 100;
 
 /// An invoice of ours that nobody has told us the end of.
 struct Unsettled {
     payment_id: Uuid,
     store: String,
     invoice_id: Option<String>,
+    created_at: OffsetDateTime,
     expires_at: OffsetDateTime,
 }
 
@@ -36,18 +42,20 @@ pub async fn btcpay(processor: &Processor, until: Instant) -> Result<Tally, Proc
         if due.is_empty() {
             return Ok(tally);
         }
-        for one in due {
-            if Instant::now() >= until {
-                return Ok(tally);
-            }
+        let looks = stream::iter(due).map(|one| look(processor, &client, one)).buffer_unordered(AT_ONCE);
+        let mut looks = std::pin::pin!(looks);
+        while let Some(found) = looks.next().await {
             tally.seen += 1;
-            match look(processor, &client, &one).await? {
+            match found? {
                 Ok(found) => tally.found += u64::from(found),
                 Err(error) => {
-                    tracing::warn!(target: "webhook", payment_id = %one.payment_id, %error, "an invoice could not be read");
+                    tracing::warn!(target: "webhook", %error, "an invoice could not be read");
                     tally.failed += 1;
                 }
             }
+        }
+        if Instant::now() >= until {
+            return Ok(tally);
         }
     }
 }
@@ -55,7 +63,7 @@ pub async fn btcpay(processor: &Processor, until: Instant) -> Result<Tally, Proc
 async fn unsettled(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Unsettled>, DbError> {
     let rows = query(
         client,
-        "SELECT p.id, p.account, p.expires_at, i.btcpay_invoice_id
+        "SELECT p.id, p.account, p.created_at, p.expires_at, i.btcpay_invoice_id
          FROM payments p JOIN invoices i ON i.id = p.id
          WHERE p.provider = 'btcpay' AND p.poll_at <= $1
          ORDER BY p.poll_at
@@ -67,6 +75,7 @@ async fn unsettled(client: &impl GenericClient, now: OffsetDateTime) -> Result<V
         payment_id: row.get("id"),
         store: row.get("account"),
         invoice_id: row.get("btcpay_invoice_id"),
+        created_at: row.get("created_at"),
         expires_at: row.get::<_, Option<OffsetDateTime>>("expires_at").unwrap_or(now),
     };
     Ok(rows.iter().map(unsettled).collect())
@@ -76,17 +85,18 @@ async fn unsettled(client: &impl GenericClient, now: OffsetDateTime) -> Result<V
 async fn look(
     processor: &Processor,
     btcpay: &Btcpay,
-    one: &Unsettled,
+    one: Unsettled,
 ) -> Result<Result<bool, UpstreamError>, ProcessError> {
     let now = processor.clock.now();
-    let read = processor.breaker.call(Provider::Btcpay, read(btcpay, one)).await;
+    let read = processor.breaker.call(Provider::Btcpay, read(btcpay, &one)).await;
     let mut found = false;
     if let Ok(invoices) = &read {
         for invoice in invoices {
             found |= hear(processor, &one.store, invoice, now).await?;
         }
     }
-    let again = (now < one.expires_at + POLLED_FOR).then_some(now + POLLED_EVERY);
+    let again = read.is_err() || now < one.expires_at + POLLED_FOR;
+    let again = (again && now < one.expires_at + FORGOTTEN_AFTER).then(|| now + wait(&one, now));
     let connection = processor.db.connection_for_job().await?;
     execute(
         connection.client(),
@@ -95,6 +105,11 @@ async fn look(
     )
     .await?;
     Ok(read.map(|_| found))
+}
+
+/// The longer nobody paid the less often it is asked.
+fn wait(one: &Unsettled, now: OffsetDateTime) -> Duration {
+    ((now - one.created_at) / 4_i32).max(LEAST_WAIT)
 }
 
 /// The invoice, or those made for the order when the answer that named it was lost.
@@ -136,7 +151,8 @@ async fn hear(
         return Ok(false);
     }
     let source = Source { provider: Sender::Btcpay.name(), account: store };
-    observe(&tx, &processor.random, &source, &word, now).await?;
+    payment::lock(&tx, &source, payment::names(&word).iter().map(String::as_str)).await?;
+    let observed = observe(&tx, &processor.random, &source, &word, now).await?;
     db::commit(tx).await?;
-    Ok(true)
+    Ok(matches!(observed, Observed::Of { news: true, .. }))
 }

@@ -7,7 +7,7 @@ mod btcpay;
 mod stripe;
 
 pub use btcpay::btcpay;
-pub use stripe::stripe;
+pub use stripe::{silent_accounts, stripe};
 
 /// What was gone through, and what of it nobody had told us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,127 @@
+//! What one event costs, by how much the inbox holds: several databases in turn, each with a function at work on it,
+//! and how Postgres goes about each statement.
+
+use super::alone;
+use super::contender::{Contender, Work};
+use super::events::Batch;
+use super::fill::fill;
+use super::ground::Ground;
+use super::script::{NEW, Recorded, Whose};
+use crate::figures::percentile;
+use crate::machine::ratio;
+use crate::single::Warm;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use shared::db::roles::Role;
+use testing::postgres::Server;
+
+/// The inbox at one size.
+pub struct Point {
+    pub rows: u64,
+    pub ground: Ground,
+    pub filled_in: std::time::Duration,
+    pub warm: Vec<Warm>,
+    pub statements: Vec<Cost>,
+    /// Of the table and each of its indexes, in bytes.
+    pub sizes: Vec<(String, u64)>,
+    next: u64,
+}
+
+/// A statement on its own, the middle of several events.
+pub struct Cost {
+    pub name: &'static str,
+    pub planning_ms: f64,
+    pub execution_ms: f64,
+    /// Of Postgres' own memory and of the disk's.
+    pub pages: f64,
+    pub read: f64,
+}
+
+impl Point {
+    pub async fn new(server: &Server, rows: u64) -> Result<Self> {
+        let ground = Ground::on(server).await?;
+        let begin = std::time::Instant::now();
+        fill(&ground, rows).await?;
+        let (filled_in, warm) = (begin.elapsed(), Vec::new());
+        Ok(Self {
+            rows,
+            ground,
+            filled_in,
+            warm,
+            statements: Vec::new(),
+            sizes: Vec::new(),
+            next: 10_000_000,
+        })
+    }
+
+    async fn batch(&mut self, count: u64) -> Result<Batch> {
+        let first = self.next;
+        self.next += count;
+        Batch::new(&self.ground, first..first + count).await
+    }
+
+    /// One round of events, one at a time.
+    pub async fn round(&mut self, requests: usize, warm_up: usize) -> Result<()> {
+        let batch = self.batch((requests + warm_up) as u64).await?;
+        self.ground.settle().await?;
+        let measured =
+            alone::measure(&self.ground, Contender::Ours, Work::Webhook, &batch.deliveries, warm_up).await?;
+        self.warm.push(measured);
+        Ok(())
+    }
+
+    /// Nothing of these events is kept.
+    pub async fn explain(&mut self, recorded: &Recorded, events: u64) -> Result<()> {
+        let batch = self.batch(events + 1).await?;
+        let mut seen: Vec<Vec<[f64; 4]>> = vec![Vec::new(); NEW.len()];
+        for n in batch.numbers.clone() {
+            let statements = recorded.of(&self.ground, Whose::Of(&batch, n)).await?;
+            let admin = &self.ground.admin;
+            admin.batch_execute(&format!("BEGIN; SET LOCAL ROLE {}", Role::Webhooks.name())).await?;
+            for ((name, sql), seen) in NEW.iter().zip(statements).zip(&mut seen) {
+                if name.starts_with(char::is_uppercase) {
+                    continue;
+                }
+                let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
+                let plan: Value = admin.query_typed_one(&explain, &[]).await?.get(0);
+                let plan = plan.get(0).context("no plan")?;
+                let number =
+                    |pointer: &str| plan.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+                let (hit, read) = (number("/Plan/Shared Hit Blocks"), number("/Plan/Shared Read Blocks"));
+                // The first finds nothing in memory.
+                if n > batch.numbers.start {
+                    seen.push([number("/Planning Time"), number("/Execution Time"), hit + read, read]);
+                }
+            }
+            admin.batch_execute("ROLLBACK").await?;
+        }
+        for (name, seen) in NEW.iter().zip(seen) {
+            if !seen.is_empty() {
+                let middle = |at: usize| percentile(&seen.iter().map(|one| one[at]).collect::<Vec<_>>(), 50);
+                let (planning_ms, execution_ms, pages, read) = (middle(0), middle(1), middle(2), middle(3));
+                self.statements.push(Cost { name, planning_ms, execution_ms, pages, read });
+            }
+        }
+        self.read_sizes().await
+    }
+
+    async fn read_sizes(&mut self) -> Result<()> {
+        let sql = "SELECT 'webhook_events' AS name, pg_table_size('webhook_events') AS bytes UNION ALL
+                   (SELECT indexrelid::regclass::text, pg_relation_size(indexrelid) FROM pg_index
+                    WHERE indrelid = 'webhook_events'::regclass ORDER BY 1)";
+        let rows = self.ground.admin.query_typed(sql, &[]).await?;
+        self.sizes = rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect();
+        Ok(())
+    }
+
+    /// The middle of the rounds: p50 and p99 in milliseconds, then CPU microseconds of the function and of Postgres.
+    pub fn middles(&self) -> [f64; 4] {
+        let warm = crate::single::middle(&self.warm);
+        [warm.p50.as_secs_f64() * 1e3, warm.p99.as_secs_f64() * 1e3, warm.application_us, warm.postgres_us]
+    }
+
+    /// Bytes of a row, its table and indexes together.
+    pub fn bytes_a_row(&self) -> f64 {
+        ratio(self.sizes.iter().map(|(_, bytes)| bytes).sum(), self.rows)
+    }
+}
