@@ -17,6 +17,10 @@ pub fn invoice(invoice: &BtcpayInvoice, seen_at: OffsetDateTime) -> Snapshot {
     let (status, order) = match &invoice.status {
         InvoiceStatus::New => ("open", (0, 0)),
         InvoiceStatus::Processing => ("processing", (0, 1)),
+        // BTCPay leaves it expired; the money is there all the same.
+        InvoiceStatus::Expired if invoice.additional_status == AdditionalStatus::PaidLate => {
+            ("settled", (2, 0))
+        }
         InvoiceStatus::Expired => ("expired", (1, 0)),
         InvoiceStatus::Invalid if by_hand => ("invalid_marked", (1, 2)),
         InvoiceStatus::Invalid => ("invalid", (1, 1)),

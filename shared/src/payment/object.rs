@@ -179,11 +179,12 @@ pub(super) async fn known(
     Ok(rows.iter().filter_map(read).collect())
 }
 
-/// What a payment rests on.
+/// What a payment rests on; without a payment nothing.
 pub(super) async fn of_payment(
     client: &impl GenericClient,
-    payment_id: Uuid,
+    payment_id: Option<Uuid>,
 ) -> Result<Vec<ObjectState>, DbError> {
+    let Some(payment_id) = payment_id else { return Ok(Vec::new()) };
     let rows = query(
         client,
         "SELECT kind, object_id, root_id, reference, payment_id, status, amount_minor, asked_minor,

@@ -1,13 +1,13 @@
 //! One word from a provider, taken in.
 
-use futures_util::future::{try_join, try_join3};
+use futures_util::future::{try_join, try_join4};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::object::{self, Kept};
 use super::row::{self, Payment};
-use super::{Derived, Kind, Snapshot, Source, derive, movement};
+use super::{Derived, Kind, ObjectState, Snapshot, Source, derive, movement};
 use crate::db::{DbError, GenericClient, Type, query};
 use crate::outbox::{self, Message};
 use crate::random::Random;
@@ -41,8 +41,12 @@ pub async fn observe(
     word: &Snapshot,
     now: OffsetDateTime,
 ) -> Result<Observed, DbError> {
-    let (mut heard, relatives) = hear(client, source, word).await?;
-    let payment = find_payment(client, source, &heard, &relatives).await?;
+    // Statements joined go to Postgres together, and are run there in the order they stand here.
+    // What may belong to a root that is not locked yet is not held before that is: somebody may have it the other way.
+    let is_root = matches!(word.kind, Kind::PaymentIntent | Kind::BtcpayInvoice);
+    let holding = row::hold_if(client, source, word.reference.filter(|_| is_root));
+    let ((mut heard, relatives), named) = try_join(hear(client, source, word), holding).await?;
+    let payment = find_payment(client, source, (&heard, &relatives), named).await?;
     let payment_id = payment.as_ref().map(|payment| payment.id);
     heard.payment_id = heard.payment_id.or(payment_id);
     // What came before its payment was known, or under the name of its charge, comes along.
@@ -53,14 +57,15 @@ pub async fn observe(
         })
         .map(|one| one.state.object_id.as_str())
         .collect();
-    try_join3(
+    let ((), (), (), objects) = try_join4(
         object::write(client, source, &heard, now),
         object::bring_along(client, source, &left_behind, (&heard.state.root_id, payment_id), now),
         movement::record(client, random, source, &word.movements, now),
+        object::of_payment(client, payment_id),
     )
     .await?;
     match payment {
-        Some(payment) => follow(client, random, &payment, now).await,
+        Some(payment) => follow(client, random, &payment, &objects, now).await,
         None => Ok(Observed::Unclaimed),
     }
 }
@@ -101,17 +106,25 @@ fn nearer_root(known: &[Kept], word: &Snapshot) -> Option<String> {
 async fn find_payment(
     client: &impl GenericClient,
     source: &Source<'_>,
-    heard: &Kept,
-    relatives: &[Kept],
+    (heard, relatives): (&Kept, &[Kept]),
+    named: Option<Payment>,
 ) -> Result<Option<Payment>, DbError> {
     let all = || std::iter::once(heard).chain(relatives);
+    let named = |id: Uuid| named.clone().filter(|named| named.id == id);
     // A relative that is claimed says whose they all are.
     if let Some(id) = all().find_map(|one| one.payment_id) {
-        return row::hold(client, source, id).await;
+        return if let Some(payment) = named(id) {
+            Ok(Some(payment))
+        } else {
+            row::hold_if(client, source, Some(id)).await
+        };
     }
     for one in all() {
         let Some(reference) = one.reference else { continue };
-        let payment = row::hold(client, source, reference).await?;
+        let payment = match named(reference) {
+            Some(payment) => Some(payment),
+            None => row::hold_if(client, source, Some(reference)).await?,
+        };
         if let Some(payment) = payment.filter(|payment| may_claim(one, payment)) {
             return Ok(Some(payment));
         }
@@ -139,9 +152,10 @@ async fn follow(
     client: &impl GenericClient,
     random: &Random,
     payment: &Payment,
+    objects: &[ObjectState],
     now: OffsetDateTime,
 ) -> Result<Observed, DbError> {
-    let derived = derive(&object::of_payment(client, payment.id).await?, &payment.currency);
+    let derived = derive(objects, &payment.currency);
     let news = derived != payment.derived;
     let observed = Observed::Of { payment_id: payment.id, derived, news };
     if !news {
@@ -218,13 +232,16 @@ pub async fn claim(
     object::lock(client, &source, [root.as_str()]).await?;
     let group = object::known(client, &source, &[id, &root]).await?;
     let Some((one, relatives)) = group.split_first() else { return Ok(false) };
-    let Some(payment) = find_payment(client, &source, one, relatives).await? else { return Ok(false) };
+    let Some(payment) = find_payment(client, &source, (one, relatives), None).await? else {
+        return Ok(false);
+    };
     let ids: Vec<&str> = group
         .iter()
         .filter(|one| one.payment_id.is_none() && (one.state.root_id == root || one.state.object_id == id))
         .map(|one| one.state.object_id.as_str())
         .collect();
     object::bring_along(client, &source, &ids, (&root, Some(payment.id)), now).await?;
-    follow(client, random, &payment, now).await?;
+    let objects = object::of_payment(client, Some(payment.id)).await?;
+    follow(client, random, &payment, &objects, now).await?;
     Ok(true)
 }

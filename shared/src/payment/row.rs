@@ -68,13 +68,14 @@ pub async fn create(
     Ok(())
 }
 
-/// The payment, if it is one of this provider and account, held from here on. Whoever changes a payment holds it, and
-/// reads its objects only then: they are all there to be read.
-pub(super) async fn hold(
+/// The payment named, if one is and it is one of this provider and account; held from here on. Whoever changes a payment
+/// holds it, and reads its objects only then: they are all there to be read.
+pub(super) async fn hold_if(
     client: &impl GenericClient,
     source: &Source<'_>,
-    id: Uuid,
+    id: Option<Uuid>,
 ) -> Result<Option<Payment>, DbError> {
+    let Some(id) = id else { return Ok(None) };
     let row = query_opt(
         client,
         "SELECT id, user_id, currency, amount_minor, state, received_minor, refunded_minor, late, manually_marked,

@@ -206,11 +206,11 @@ pub fn invoice(invoice: &Invoice, seen_at: OffsetDateTime) -> Snapshot {
         "paid" => ("paid", (3, 0)),
         other => (other, UNKNOWN),
     };
-    let root = invoice.payment_intent.as_ref().or(invoice.subscription.as_ref());
     Snapshot {
         kind: Kind::Invoice,
         object_id: invoice.id.clone(),
-        root_id: root.unwrap_or(&invoice.id).clone(),
+        // Not its subscription: of a later period it is none of what the subscription was bought with.
+        root_id: invoice.payment_intent.as_ref().unwrap_or(&invoice.id).clone(),
         reference: None,
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),

@@ -227,6 +227,7 @@ impl Processor {
                 observe(client, &self.random, &source, word, now).await?;
             }
             Found::Effects { account, effects, seen_at } => {
+                events::lock(client, account.as_deref(), effects).await?;
                 events::apply(client, &self.random, account.as_deref(), (effects, *seen_at), now).await?;
             }
         }

@@ -83,6 +83,7 @@ async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<b
         Some(object) => {
             let effects = events::effects(object, if one.is_v2 { "v2." } else { "" }, asked_at);
             let account = Some(one.account.as_str()).filter(|account| !account.is_empty());
+            events::lock(&tx, account, &effects).await?;
             events::apply(&tx, &processor.random, account, (&effects, asked_at), now).await?;
         }
         None => put_off(&tx, one, now + ASKED_AGAIN_AFTER).await?,

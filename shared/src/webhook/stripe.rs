@@ -1,5 +1,6 @@
 //! What follows from an event of Stripe's.
 
+use futures_util::future::try_join;
 use time::OffsetDateTime;
 
 use super::inbox::{self, Event, Fate, NewRow, Recorded, Sender, reason};
@@ -127,9 +128,13 @@ async fn apply_once(
     delivery: &Delivery<'_>,
 ) -> Result<Recorded, DbError> {
     let Delivery { event, plan, random, now, .. } = *delivery;
-    let recorded = record(client, row, plan.fate(now), delivery).await?;
-    if let (Recorded::New, Plan::Apply(effects)) = (recorded, plan) {
-        apply(client, random, event.account.as_deref(), (effects, event.created_at), now).await?;
+    let recording = record(client, row, plan.fate(now), delivery);
+    let Plan::Apply(effects) = plan else { return recording.await };
+    let account = event.account.as_deref();
+    // Together: by the time the one is known to be new, the other is had.
+    let (recorded, ()) = try_join(recording, lock(client, account, effects)).await?;
+    if recorded == Recorded::New {
+        apply(client, random, account, (effects, event.created_at), now).await?;
     }
     Ok(recorded)
 }
@@ -192,7 +197,25 @@ pub fn effects(object: Object, event_type: &str, seen_at: OffsetDateTime) -> Vec
     }
 }
 
-/// Makes the changes. Safe to repeat, in any order and beside itself.
+/// Waits until nobody else works on what these change. All at once, so that two events that touch the same things never
+/// wait for each other.
+pub async fn lock(
+    client: &impl GenericClient,
+    account: Option<&str>,
+    effects: &[Effect],
+) -> Result<(), DbError> {
+    let names: Vec<String> = effects.iter().flat_map(names).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    payment::lock(client, &source(account), names.iter().map(String::as_str)).await
+}
+
+fn source(account: Option<&str>) -> Source<'_> {
+    Source { provider: Sender::Stripe.name(), account: account.unwrap_or_default() }
+}
+
+/// Makes the changes. Safe to repeat, in any order and beside itself; the transaction has [locked](lock) them.
 pub async fn apply(
     client: &impl GenericClient,
     random: &Random,
@@ -200,13 +223,7 @@ pub async fn apply(
     (effects, seen_at): (&[Effect], OffsetDateTime),
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
-    let account = account.unwrap_or_default();
-    let source = Source { provider: Sender::Stripe.name(), account };
-    // All at once, so that two events that touch the same things never wait for each other.
-    let names: Vec<String> = effects.iter().flat_map(names).collect();
-    if !names.is_empty() {
-        payment::lock(client, &source, names.iter().map(String::as_str)).await?;
-    }
+    let source = source(account);
     for effect in effects {
         match effect {
             Effect::Word(word) => {
@@ -225,8 +242,10 @@ pub async fn apply(
             Effect::Account { described, is_v2 } => {
                 connected_account::observe(client, (described, *is_v2), seen_at, now).await?;
             }
-            Effect::Deauthorized if account.is_empty() => {}
-            Effect::Deauthorized => connected_account::deauthorize(client, account, seen_at, now).await?,
+            Effect::Deauthorized => {
+                let Some(account) = account else { continue };
+                connected_account::deauthorize(client, account, seen_at, now).await?;
+            }
         }
     }
     Ok(())

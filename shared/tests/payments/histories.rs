@@ -180,6 +180,7 @@ async fn all<S: Story>(stories: impl Strategy<Value = S>) -> Result<()> {
     let doubled =
         "SELECT count(*) FROM (SELECT 1 FROM ledger GROUP BY source_object, kind HAVING count(*) > 1) twice";
     assert_eq!(scene.count(doubled).await?, 0);
+    scene.all_done().await?;
     println!("{cases} histories, each told in order and as it came");
     Ok(())
 }

@@ -36,6 +36,7 @@ async fn every_order(tell: fn(&str) -> [Value; 5]) -> Result<Vec<(&'static str, 
         let first = first.get_or_insert_with(|| books.clone());
         assert_eq!(&books, first, "in the order {order:?}");
     }
+    scene.all_done().await?;
     Ok(first.unwrap_or_default().into_iter().collect())
 }
 

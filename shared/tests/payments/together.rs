@@ -45,6 +45,7 @@ async fn at_once(tell: fn(&str) -> Vec<Value>) -> Result<()> {
     for nth in 1..=payments {
         assert_eq!(scene.books(&format!("{nth:012}")).await?, expected, "payment {nth}");
     }
+    scene.all_done().await?;
     nobody_waited_for_each_other(&scene).await
 }
 

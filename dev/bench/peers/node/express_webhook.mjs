@@ -79,7 +79,7 @@ function heard(event) {
   const amount = status === "succeeded" ? intent.amount_received : intent.amount;
   const id = intent.id;
   const word = { object_id: id, root_id: id, reference, payment_id: null, status, amount_minor: amount, rank, finality };
-  return { ...word, currency: intent.currency, seen_at: new Date(event.created * 1000), refetch_at: null };
+  return { ...word, asked_minor: intent.amount, currency: intent.currency, seen_at: new Date(event.created * 1000), refetch_at: null };
 }
 
 const later = (one, other) =>
@@ -90,7 +90,8 @@ function merge(before, word) {
   if (before === undefined) return word;
   const kept = later(word, before) > 0 ? word : before;
   const refetch = later(word, before) === 0 && Number(before.amount_minor) !== word.amount_minor;
-  const known = { reference: before.reference ?? word.reference, payment_id: before.payment_id };
+  const asked = Math.max(Number(before.asked_minor), word.asked_minor);
+  const known = { reference: before.reference ?? word.reference, payment_id: before.payment_id, asked_minor: asked };
   return { ...kept, ...known, refetch_at: refetch ? new Date() : before.refetch_at };
 }
 
@@ -116,15 +117,16 @@ async function observe(client, account, event, now) {
   await run(client, "lock", [keys]);
   const known = await rowsOf(client, "known", ["stripe", account, [id, word.root_id]]);
   const object = merge(known.find((row) => row.object_id === id), word);
-  const candidates = [object.payment_id, object.reference].filter((candidate) => candidate !== null);
+  const claimed = object.payment_id ?? object.reference;
   let payment;
-  if (candidates.length > 0) {
-    payment = (await rowsOf(client, "hold", [candidates, "stripe", account]))[0];
-    if (payment?.currency !== object.currency) payment = undefined;
+  if (claimed !== null) {
+    payment = (await rowsOf(client, "hold", [claimed, "stripe", account]))[0];
+    const agrees = payment?.currency === object.currency && Number(payment?.amount_minor) <= object.asked_minor;
+    if (object.payment_id === null && !agrees) payment = undefined;
   }
   object.payment_id ??= payment?.id ?? null;
-  const { status, amount_minor: amount, finality, rank, refetch_at: refetch } = object;
-  const value = [object.reference, object.payment_id, status, amount, 0, object.currency, false];
+  const { status, amount_minor: amount, asked_minor: asked, finality, rank, refetch_at: refetch } = object;
+  const value = [object.reference, object.payment_id, status, amount, asked, 0, object.currency, false];
   const stood = [finality, object.seen_at.toISOString(), rank, refetch?.toISOString() ?? null, now];
   const writing = [run(client, "object", ["stripe", account, id, "payment_intent", object.root_id, ...value, ...stood])];
   if (word.status === "succeeded" && word.amount_minor !== 0) {
@@ -166,7 +168,7 @@ async function takeIn(event, body, now) {
     await client.query("START TRANSACTION");
     let isNew = (await run(client, "event", values)).rowCount === 1;
     if (!isNew) {
-      const change = ["stripe", account, "", event.id, "done", null, null, at_];
+      const change = ["stripe", account, "", event.id, "done", null, null, at_, 0];
       isNew = (await run(client, "redirect", change)).rowCount === 1;
     }
     if (isNew) await observe(client, account, event, at_);

@@ -109,6 +109,7 @@ def heard(event):
         "payment_id": None,
         "status": status,
         "amount_minor": intent.amount_received if status == "succeeded" else intent.amount,
+        "asked_minor": intent.amount,
         "currency": intent.currency,
         "finality": finality,
         "seen_at": datetime.fromtimestamp(event.created, timezone.utc),
@@ -127,6 +128,7 @@ def merge(before, word, now):
         kept["refetch_at"] = now
     kept["reference"] = before["reference"] or word["reference"]
     kept["payment_id"] = before["payment_id"]
+    kept["asked_minor"] = max(before["asked_minor"], word["asked_minor"])
     return kept
 
 
@@ -147,14 +149,15 @@ async def observe(db, account, event, now_us):
     await db.execute(SQL["lock"], sorted(key(account, name) for name in names))
     known = await db.fetch(SQL["known"], "stripe", account, [object_id, word["root_id"]])
     one = merge(next((row for row in known if row["object_id"] == object_id), None), word, now)
-    candidates = [candidate for candidate in (one["payment_id"], one["reference"]) if candidate]
-    payment = await db.fetchrow(SQL["hold"], candidates, "stripe", account) if candidates else None
-    if payment and payment["currency"] != one["currency"]:
-        payment = None
+    claimed = one["payment_id"] or one["reference"]
+    payment = await db.fetchrow(SQL["hold"], claimed, "stripe", account) if claimed else None
+    if payment and not one["payment_id"]:
+        agrees = payment["currency"] == one["currency"] and payment["amount_minor"] <= one["asked_minor"]
+        payment = payment if agrees else None
     if payment and not one["payment_id"]:
         one["payment_id"] = payment["id"]
-    values = (one["root_id"], one["reference"], one["payment_id"], one["status"], one["amount_minor"], 0)
-    stood = (one["currency"], False, one["finality"], one["seen_at"], one["rank"], one["refetch_at"], now)
+    values = (one["root_id"], one["reference"], one["payment_id"], one["status"], one["amount_minor"])
+    stood = (one["asked_minor"], 0, one["currency"], False, one["finality"], one["seen_at"], one["rank"], one["refetch_at"], now)
     await db.execute(SQL["object"], "stripe", account, object_id, "payment_intent", *values, *stood)
     if word["status"] == "succeeded" and word["amount_minor"]:
         made_at = datetime.fromtimestamp(event.data.object.created, timezone.utc)
@@ -182,7 +185,7 @@ async def follow(db, payment, now_us):
 async def take_in(event, body, now_us):
     """True when the event is new."""
     now, row_id = moment(now_us), new_id(now_us)
-    account = event.get("account") or ""
+    account = getattr(event, "account", None) or ""
     row = ("stripe", account, "", event.id, event.type, event.data.object.id, event.livemode, event.api_version)
     happened_at = datetime.fromtimestamp(event.created, timezone.utc)
     fate = ("done", 0, None, None, now, now)
@@ -192,7 +195,7 @@ async def take_in(event, body, now_us):
             written = await db.execute(SQL["event"], row_id, *row, happened_at, seal(row_id, body), *fate)
             is_new = written == "INSERT 0 1"
             if not is_new:
-                change = ("stripe", account, "", event.id, "done", None, None, now)
+                change = ("stripe", account, "", event.id, "done", None, None, now, 0)
                 is_new = await db.execute(SQL["redirect"], *change) == "UPDATE 1"
             if is_new:
                 await observe(db, account, event, now_us)

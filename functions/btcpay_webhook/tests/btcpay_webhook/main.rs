@@ -190,7 +190,8 @@ async fn repeats_and_redeliveries_find_their_row_and_change_nothing() -> Result<
     let deps = wire(&world).await?;
     let first = delivery(&store, &json!({}));
     received(&deps, &signed(&store, &first)).await?;
-    let ended = "UPDATE webhook_events SET state = 'done', attempts = 3, due_at = NULL, finished_at = received_at";
+    let ended =
+        "UPDATE webhook_events SET state = 'done', attempts = 3, due_at = NULL, finished_at = received_at";
     world.db.admin().await?.batch_execute(ended).await?;
     world.advance(Duration::minutes(10));
     for again in [
@@ -200,7 +201,8 @@ async fn repeats_and_redeliveries_find_their_row_and_change_nothing() -> Result<
     ] {
         received(&deps, &signed(&store, &delivery(&store, &again))).await?;
     }
-    let untouched = "webhook_events WHERE state = 'done' AND attempts = 3 AND received_at = '2026-01-09 12:00Z'
+    let untouched =
+        "webhook_events WHERE state = 'done' AND attempts = 3 AND received_at = '2026-01-09 12:00Z'
          AND finished_at = received_at";
     assert_eq!((rows(&world, untouched).await?, rows(&world, "webhook_events").await?), (1, 1));
     assert_eq!(kept_body(&world, "8RbzPxQVsQvpQdGbDTUcFR").await?, first.as_bytes());

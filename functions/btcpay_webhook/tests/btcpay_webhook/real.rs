@@ -69,9 +69,14 @@ async fn every_delivery_of_a_paid_invoice_is_received_once_redeliveries_included
         assert_eq!(rows(&world, &kept).await?, 1, "{delivery:?}");
         assert_eq!(kept_body(&world, &delivery.original).await?, delivery.body);
     }
-    assert_eq!(rows(&world, "webhook_events WHERE state = 'done' AND attempts = 1").await?, i64::try_from(first.len())?);
+    assert_eq!(
+        rows(&world, "webhook_events WHERE state = 'done' AND attempts = 1").await?,
+        i64::try_from(first.len())?
+    );
     // Nobody of ours waits for it; it is kept for whoever does.
-    let unclaimed = format!("payment_objects WHERE reference = '{order_id}' AND payment_id IS NULL AND status = 'settled'");
+    let unclaimed = format!(
+        "payment_objects WHERE reference = '{order_id}' AND payment_id IS NULL AND status = 'settled'"
+    );
     assert_eq!((rows(&world, &unclaimed).await?, rows(&world, "ledger").await?), (1, 1));
     Ok(())
 }

@@ -3,7 +3,9 @@
 use serde_json::json;
 use testing::{Result, Store, World};
 
-use super::{DID, OTHER_DID, delivery, kept_body, nothing_was_recorded, received, rows, send, signed, store, wire};
+use super::{
+    DID, OTHER_DID, delivery, kept_body, nothing_was_recorded, received, rows, send, signed, store, wire,
+};
 
 #[tokio::test]
 async fn a_store_nobody_has_is_not_there() -> Result<()> {

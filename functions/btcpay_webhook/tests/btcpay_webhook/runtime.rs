@@ -4,7 +4,9 @@ use data_encoding::BASE64;
 use serde_json::json;
 use testing::{Result, World, binary};
 
-use super::{DID, NAME, delivery, kept_body, nothing_was_recorded, rows, send, signed, store, unsigned, wire};
+use super::{
+    DID, NAME, delivery, kept_body, nothing_was_recorded, rows, send, signed, store, unsigned, wire,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_btcpay_webhook");
 

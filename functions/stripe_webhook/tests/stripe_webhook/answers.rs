@@ -5,8 +5,8 @@ use stripe_webhook::Deps;
 use testing::{Call, Result, World};
 
 use super::{
-    ACCOUNT, CONNECT, NAME, PLATFORM, each_is_paid_once, event, fate, kept_body, nothing_was_recorded, paid, payments,
-    received, rows, send, signed, told, wire, with,
+    ACCOUNT, CONNECT, NAME, PLATFORM, each_is_paid_once, event, fate, kept_body, nothing_was_recorded, paid,
+    payments, received, rows, send, signed, told, wire, with,
 };
 
 #[tokio::test]
@@ -24,7 +24,8 @@ async fn an_event_is_kept_sealed_with_what_it_is_about_and_what_follows_is_done(
     let body = format!("{:#}\n", paid("1"));
     received(&wire(&world).await?, &signed(&world, PLATFORM, body.as_str())).await?;
 
-    let kept = "webhook_events WHERE provider = 'stripe' AND account = '' AND webhook_id = '' AND event_id = 'evt_1'
+    let kept =
+        "webhook_events WHERE provider = 'stripe' AND account = '' AND webhook_id = '' AND event_id = 'evt_1'
          AND type = 'payment_intent.succeeded' AND object_id = 'pi_1' AND livemode = false
          AND api_version = '2026-10-28.endive' AND occurred_at = '2026-01-09 12:00Z' AND body IS NULL
          AND state = 'done' AND attempts = 0 AND due_at IS NULL AND last_error_code IS NULL
@@ -52,7 +53,10 @@ async fn a_copy_changes_nothing_however_late_it_comes_and_whoever_wrote_it_down_
         told(&world, &deps, &copy).await?;
     }
     assert_eq!(kept_body(&world, "evt_1").await?, first);
-    assert_eq!(rows(&world, "webhook_events WHERE received_at = '2026-01-09 12:00Z' AND attempts = 0").await?, 1);
+    assert_eq!(
+        rows(&world, "webhook_events WHERE received_at = '2026-01-09 12:00Z' AND attempts = 0").await?,
+        1
+    );
     each_is_paid_once(&world, 1).await
 }
 

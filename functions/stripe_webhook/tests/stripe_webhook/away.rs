@@ -4,7 +4,9 @@ use anyhow::Context;
 use stripe_webhook::Deps;
 use testing::{Outcome, Result, World};
 
-use super::{NAME, PLATFORM, each_is_paid_once, nothing_was_recorded, paid, payments, received, send, signed, wire};
+use super::{
+    NAME, PLATFORM, each_is_paid_once, nothing_was_recorded, paid, payments, received, send, signed, wire,
+};
 
 const DATABASE: &str = "satchel/database/webhooks";
 
@@ -67,7 +69,8 @@ async fn what_the_database_will_not_have_follow_is_kept_to_be_tried_again() -> R
     let call = signed(&world, PLATFORM, paid("1").to_string());
     received(&deps, &call).await?;
     received(&deps, &call).await?;
-    let waiting = "webhook_events WHERE state = 'received' AND last_error_code = 'NOT_APPLIED' AND attempts = 1
+    let waiting =
+        "webhook_events WHERE state = 'received' AND last_error_code = 'NOT_APPLIED' AND attempts = 1
          AND due_at > received_at";
     assert_eq!((super::rows(&world, waiting).await?, super::rows(&world, "webhook_events").await?), (1, 1));
     for table in ["payment_objects", "ledger", "outbox", "payments WHERE state <> 'created'"] {

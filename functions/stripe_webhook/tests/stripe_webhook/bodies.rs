@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use testing::{Result, World};
 
-use super::{PLATFORM, fate, kept_body, nothing_was_recorded, paid, received, rows, send, signed, told, wire, with, without};
+use super::{
+    PLATFORM, fate, kept_body, nothing_was_recorded, paid, received, rows, send, signed, told, wire, with,
+    without,
+};
 
 fn deep(levels: usize) -> String {
     format!("{}{}", "[".repeat(levels), "]".repeat(levels))
@@ -86,14 +89,17 @@ async fn what_is_signed_and_no_event_is_malformed_and_quoted_nowhere() -> Result
 async fn an_envelope_may_be_odd_and_still_count() -> Result<()> {
     let world = World::start().await?;
     let deps = wire(&world).await?;
-    let twice = |text: String| text.replacen("{", "{\"id\":\"evt_of_another_name\",\"livemode\":true,", 1);
+    let twice = |text: String| text.replacen('{', "{\"id\":\"evt_of_another_name\",\"livemode\":true,", 1);
     let long = |name: &str| with(paid(name), "/data/object/description", json!("é".repeat(100_000)));
     let events: Vec<(&str, String)> = vec![
         ("numbers_as_text", with(paid("numbers_as_text"), "/created", json!("1767960000")).to_string()),
         ("flags_as_text", with(paid("flags_as_text"), "/livemode", json!("false")).to_string()),
         ("no_version", without(paid("no_version"), "/api_version").to_string()),
         ("no_request", without(paid("no_request"), "/request").to_string()),
-        ("more_members", with(paid("more_members"), "/a_new_member", json!({ "of": ["any", "kind"] })).to_string()),
+        (
+            "more_members",
+            with(paid("more_members"), "/a_new_member", json!({ "of": ["any", "kind"] })).to_string(),
+        ),
         ("members_twice", twice(paid("members_twice").to_string())),
         ("long_ago", with(paid("long_ago"), "/created", json!(0)).to_string()),
         ("far_ahead", with(paid("far_ahead"), "/created", json!(13_569_465_599_i64)).to_string()),
@@ -105,7 +111,9 @@ async fn an_envelope_may_be_odd_and_still_count() -> Result<()> {
         ("long_texts", long("long_texts").to_string()),
     ];
     for (name, body) in &events {
-        received(&deps, &signed(&world, PLATFORM, body.as_str())).await.map_err(|error| error.context(*name))?;
+        received(&deps, &signed(&world, PLATFORM, body.as_str()))
+            .await
+            .map_err(|error| error.context(*name))?;
         assert_eq!(fate(&world, &format!("evt_{name}")).await?, ("done".to_owned(), None), "{name}");
         assert_eq!(kept_body(&world, &format!("evt_{name}")).await?, body.as_bytes(), "{name}");
     }
@@ -135,8 +143,12 @@ async fn a_body_may_have_a_mebibyte_and_not_one_byte_more() -> Result<()> {
 async fn an_event_without_an_object_of_a_known_name_is_about_nothing() -> Result<()> {
     let world = World::start().await?;
     let deps = wire(&world).await?;
-    for (name, id) in [("none", json!(null)), ("zero", json!("pi_\0")), ("long", json!("p".repeat(300))), ("list", json!([]))]
-    {
+    for (name, id) in [
+        ("none", json!(null)),
+        ("zero", json!("pi_\0")),
+        ("long", json!("p".repeat(300))),
+        ("list", json!([])),
+    ] {
         told(&world, &deps, &with(paid(name), "/data/object/id", id)).await?;
         let expected = ("dead".to_owned(), Some("UNREADABLE".to_owned()));
         assert_eq!(fate(&world, &format!("evt_{name}")).await?, expected, "{name}");

@@ -6,7 +6,8 @@ use serde_json::Value;
 use testing::{Call, Result, World};
 
 use super::{
-    CONNECT, PLATFORM, header, hmac, mac, nothing_was_recorded, paid, received, refused, rows, send, wire, with_header,
+    CONNECT, PLATFORM, header, hmac, mac, nothing_was_recorded, paid, received, refused, rows, send, wire,
+    with_header,
 };
 
 const SECRET: &str = STRIPE_PLATFORM_SECRET;
@@ -46,7 +47,10 @@ async fn nothing_is_taken_that_another_key_signed_or_in_another_way() -> Result<
     none_is_taken(&[
         ("another secret", by("whsec_somebody_elses_secret")),
         ("the connect secret at the platform's address", by(STRIPE_CONNECT_SECRET)),
-        ("the platform's secret at the connect address", with_header(CONNECT, text, &header(SECRET, NOW, text.as_bytes()))),
+        (
+            "the platform's secret at the connect address",
+            with_header(CONNECT, text, &header(SECRET, NOW, text.as_bytes())),
+        ),
         ("no key", by("")),
         ("a blank for a key", by(" ")),
         ("the key without its beginning", by(bare)),
@@ -54,7 +58,10 @@ async fn nothing_is_taken_that_another_key_signed_or_in_another_way() -> Result<
         ("the key and a line's end", by(&format!("{SECRET}\n"))),
         ("the key shortened by one", by(&SECRET[..SECRET.len() - 1])),
         ("the key hashed", by(&hmac(SECRET, b""))),
-        ("a hash without a key", v1(&HEXLOWER.encode(&shared::crypto::sha256(format!("{NOW}.{text}").as_bytes())))),
+        (
+            "a hash without a key",
+            v1(&HEXLOWER.encode(&shared::crypto::sha256(format!("{NOW}.{text}").as_bytes()))),
+        ),
         ("the body without the time", of(text)),
         ("the time without the body", of(&format!("{NOW}"))),
         ("the time, a dot and no body", of(&format!("{NOW}."))),
@@ -68,7 +75,10 @@ async fn nothing_is_taken_that_another_key_signed_or_in_another_way() -> Result<
         ("only v2", to_platform(&format!("t={NOW},v2={good}"))),
         ("only v10", to_platform(&format!("t={NOW},v10={good}"))),
         ("a scheme in capitals", to_platform(&format!("t={NOW},V1={good}"))),
-        ("the good one as v0 and a wrong one as v1", to_platform(&format!("t={NOW},v0={good},v1={}", "0".repeat(64)))),
+        (
+            "the good one as v0 and a wrong one as v1",
+            to_platform(&format!("t={NOW},v0={good},v1={}", "0".repeat(64))),
+        ),
         ("BTCPay's form", to_platform(&format!("sha256={good}"))),
         ("zeros", v1(&"0".repeat(64))),
         ("upper case", v1(&good.to_uppercase())),
@@ -94,7 +104,9 @@ async fn nothing_is_taken_whose_header_is_not_one() -> Result<()> {
     let good = mac(SECRET, NOW, body.as_bytes());
     let right = header(SECRET, NOW, body.as_bytes());
     // Signed, with the time as it is written.
-    let at = |time: &str| to_platform(&format!("t={time},v1={}", hmac(SECRET, format!("{time}.{body}").as_bytes())));
+    let at = |time: &str| {
+        to_platform(&format!("t={time},v1={}", hmac(SECRET, format!("{time}.{body}").as_bytes())))
+    };
     let unsigned = || Call::new(PLATFORM).body(body.clone());
     none_is_taken(&[
         ("no header", unsigned()),
@@ -105,7 +117,10 @@ async fn nothing_is_taken_whose_header_is_not_one() -> Result<()> {
         ("a header of another name", unsigned().header("x-stripe-signature", &right)),
         ("BTCPay's header", unsigned().header("btcpay-sig", &right)),
         ("two headers, both good", to_platform(&right).header("stripe-signature", &right)),
-        ("two headers, a good one and a wrong one", to_platform(&right).header("stripe-signature", "t=1,v1=00")),
+        (
+            "two headers, a good one and a wrong one",
+            to_platform(&right).header("stripe-signature", "t=1,v1=00"),
+        ),
         ("two headers that the gateway joined", to_platform(&format!("{right},{right}"))),
         ("blanks between the parts", to_platform(&right.replace(',', ", "))),
         ("semicolons between the parts", to_platform(&right.replace(',', ";"))),

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use testing::{Result, World};
 
-use super::{AMOUNT, event, fate, intent, kept_body, paid, payment_id, payments, rows, told, wire, with, without};
+use super::{
+    AMOUNT, event, fate, intent, kept_body, paid, payment_id, payments, rows, told, wire, with, without,
+};
 
 /// The largest amount that is one: larger ones are not whole in every reader of JSON.
 const MOST: i64 = 1 << 53;
@@ -90,11 +92,18 @@ async fn an_object_of_another_kind_than_its_type_says_is_no_money_of_ours() -> R
     let world = World::start().await?;
     payments(&world, "", &["1".to_owned()]).await?;
     let deps = wire(&world).await?;
-    let customer = json!({ "id": "cus_1", "object": "customer", "metadata": { "payment_id": payment_id("1") } });
+    let customer =
+        json!({ "id": "cus_1", "object": "customer", "metadata": { "payment_id": payment_id("1") } });
     told(&world, &deps, &event("1", "payment_intent.succeeded", &customer)).await?;
     told(&world, &deps, &event("2", "charge.succeeded", &json!({}))).await?;
-    assert_eq!(rows(&world, "webhook_events WHERE state = 'dead' AND last_error_code = 'UNREADABLE'").await?, 2);
-    assert_eq!((rows(&world, "ledger").await?, rows(&world, "payments WHERE state = 'created'").await?), (0, 1));
+    assert_eq!(
+        rows(&world, "webhook_events WHERE state = 'dead' AND last_error_code = 'UNREADABLE'").await?,
+        2
+    );
+    assert_eq!(
+        (rows(&world, "ledger").await?, rows(&world, "payments WHERE state = 'created'").await?),
+        (0, 1)
+    );
     Ok(())
 }
 
@@ -139,28 +148,44 @@ async fn sums_of_the_largest_amounts_end_no_process_and_lose_no_event() -> Resul
         event("e", "charge.refunded", &charge("3", MOST)),
         event("f", "charge.refunded", &charge("4", -MOST)),
         event("g", "refund.failed", &with(refund("1", MOST), "/status", json!("failed"))),
-        event("h", "charge.dispute.closed", &json!({
-            "id": "dp_1", "object": "dispute", "status": "lost", "amount": -MOST, "currency": "usd", "charge": "ch_1",
-            "payment_intent": "pi_1", "created": 1_767_960_002, "balance_transactions": [
-                { "id": "txn_1", "object": "balance_transaction", "amount": -MOST, "currency": "usd", "fee": -MOST,
-                  "created": 1_767_960_002 },
-                { "id": "txn_2", "object": "balance_transaction", "amount": MOST, "currency": "usd", "fee": MOST,
-                  "created": 1_767_960_002 }],
-        })),
-        event("i", "payout.failed", &json!({
-            "id": "po_1", "object": "payout", "status": "failed", "amount": -MOST, "currency": "usd",
-            "arrival_date": 1_767_960_002, "created": 1_767_960_002, "failure_code": "account_closed",
-        })),
-        event("j", "application_fee.refunded", &json!({
-            "id": "fee_1", "object": "application_fee", "charge": "ch_1", "amount": MOST, "currency": "usd",
-            "created": 1_767_960_002, "refunds": { "object": "list", "data": [
-                { "id": "fr_1", "amount": -MOST, "currency": "usd", "created": 1_767_960_003 }] },
-        })),
-        event("k", "transfer.reversed", &json!({
-            "id": "tr_1", "object": "transfer", "amount": -MOST, "currency": "usd", "created": 1_767_960_002,
-            "destination": "acct_1", "reversals": { "object": "list", "data": [
-                { "id": "trr_1", "amount": -MOST, "currency": "usd", "created": 1_767_960_003 }] },
-        })),
+        event(
+            "h",
+            "charge.dispute.closed",
+            &json!({
+                "id": "dp_1", "object": "dispute", "status": "lost", "amount": -MOST, "currency": "usd", "charge": "ch_1",
+                "payment_intent": "pi_1", "created": 1_767_960_002, "balance_transactions": [
+                    { "id": "txn_1", "object": "balance_transaction", "amount": -MOST, "currency": "usd", "fee": -MOST,
+                      "created": 1_767_960_002 },
+                    { "id": "txn_2", "object": "balance_transaction", "amount": MOST, "currency": "usd", "fee": MOST,
+                      "created": 1_767_960_002 }],
+            }),
+        ),
+        event(
+            "i",
+            "payout.failed",
+            &json!({
+                "id": "po_1", "object": "payout", "status": "failed", "amount": -MOST, "currency": "usd",
+                "arrival_date": 1_767_960_002, "created": 1_767_960_002, "failure_code": "account_closed",
+            }),
+        ),
+        event(
+            "j",
+            "application_fee.refunded",
+            &json!({
+                "id": "fee_1", "object": "application_fee", "charge": "ch_1", "amount": MOST, "currency": "usd",
+                "created": 1_767_960_002, "refunds": { "object": "list", "data": [
+                    { "id": "fr_1", "amount": -MOST, "currency": "usd", "created": 1_767_960_003 }] },
+            }),
+        ),
+        event(
+            "k",
+            "transfer.reversed",
+            &json!({
+                "id": "tr_1", "object": "transfer", "amount": -MOST, "currency": "usd", "created": 1_767_960_002,
+                "destination": "acct_1", "reversals": { "object": "list", "data": [
+                    { "id": "trr_1", "amount": -MOST, "currency": "usd", "created": 1_767_960_003 }] },
+            }),
+        ),
     ];
     for event in &events {
         told(&world, &deps, event).await?;
@@ -174,11 +199,13 @@ async fn sums_of_the_largest_amounts_end_no_process_and_lose_no_event() -> Resul
 async fn the_members_that_matter_may_be_missing_one_by_one() -> Result<()> {
     let world = World::start().await?;
     let deps = wire(&world).await?;
-    let members: Vec<String> = intent("x").as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let members: Vec<String> =
+        intent("x").as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
     for (nth, member) in members.iter().enumerate() {
         told(&world, &deps, &without(paid(&nth.to_string()), &format!("/data/object/{member}"))).await?;
     }
-    let settled = rows(&world, "webhook_events WHERE state = 'done' OR last_error_code = 'UNREADABLE'").await?;
+    let settled =
+        rows(&world, "webhook_events WHERE state = 'done' OR last_error_code = 'UNREADABLE'").await?;
     assert_eq!(settled, i64::try_from(members.len())?);
     let whole = format!("ledger WHERE amount_minor <> {AMOUNT}");
     assert_eq!(rows(&world, &whole).await?, 0);

@@ -12,10 +12,13 @@ use sandbox::STRIPE_PLATFORM_SECRET;
 use serde_json::{Value, json};
 use testing::{Call, Result, World};
 
-use super::{ACCOUNT, PLATFORM, fresh_name, header, mac, paid, received, refused, rows, wire, with, with_header};
+use super::{
+    ACCOUNT, PLATFORM, fresh_name, header, mac, paid, received, refused, rows, wire, with, with_header,
+};
 
 /// Longer than a block of the hash, which is then hashed itself.
-const LONG_SECRET: &str = "whsec_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const LONG_SECRET: &str =
+    "whsec_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 fn scripts() -> PathBuf {
     testing::world::root().join("dev/testing/interop")
@@ -97,13 +100,19 @@ fn bodies() -> Vec<(String, String)> {
     let forms: [fn(&Value) -> String; 4] = [
         Value::to_string,
         |event| format!("{event:#}\n"),
-        |event| with(event.clone(), "/data/object/description", json!("ein Kaffee für dich ☕ \u{1f600}")).to_string(),
+        |event| {
+            with(event.clone(), "/data/object/description", json!("ein Kaffee für dich ☕ \u{1f600}"))
+                .to_string()
+        },
         |event| with(event.clone(), "/data/object/description", json!("x".repeat(200_000))).to_string(),
     ];
-    let mut bodies: Vec<(String, String)> = forms.iter().map(|form| {
-        let name = fresh_name();
-        (format!("evt_{name}"), form(&paid(&name)))
-    }).collect();
+    let mut bodies: Vec<(String, String)> = forms
+        .iter()
+        .map(|form| {
+            let name = fresh_name();
+            (format!("evt_{name}"), form(&paid(&name)))
+        })
+        .collect();
     let name = fresh_name();
     bodies.push((format!("evt_{name}"), thin(&name).to_string()));
     bodies
@@ -128,9 +137,11 @@ async fn agrees_with(library: fn() -> Result<Command>) -> Result<()> {
 
     // Theirs by us: every body by either secret.
     let by_either = |body: &'_ String| {
-        [STRIPE_PLATFORM_SECRET, LONG_SECRET].map(|secret| (body.clone(), job(body, secret, json!({ "at": now }))))
+        [STRIPE_PLATFORM_SECRET, LONG_SECRET]
+            .map(|secret| (body.clone(), job(body, secret, json!({ "at": now }))))
     };
-    let (texts, jobs): (Vec<String>, Vec<Value>) = bodies.iter().flat_map(|(_, body)| by_either(body)).unzip();
+    let (texts, jobs): (Vec<String>, Vec<Value>) =
+        bodies.iter().flat_map(|(_, body)| by_either(body)).unzip();
     for (body, signed) in texts.iter().zip(ask(library()?, &jobs)?) {
         let header = signed["header"].as_str().context("no header")?;
         received(&deps, &with_header(PLATFORM, body.as_str(), header)).await.context(header.to_owned())?;
@@ -147,7 +158,8 @@ async fn agrees_with(library: fn() -> Result<Command>) -> Result<()> {
     for (id, body) in &bodies {
         for secret in [STRIPE_PLATFORM_SECRET, LONG_SECRET] {
             let bytes = body.as_bytes();
-            let rolled = format!("{},v1={}", header("whsec_another_one", now, bytes), mac(secret, now, bytes));
+            let rolled =
+                format!("{},v1={}", header("whsec_another_one", now, bytes), mac(secret, now, bytes));
             for header in [sandbox::stripe::sign(bytes, secret, now), header(secret, now, bytes), rolled] {
                 ours.push((id, job(body, secret, json!({ "header": header }))));
             }

@@ -55,7 +55,11 @@ async fn every_recorded_event_is_taken_and_kept_sealed_as_the_very_bytes() -> Re
     let deps = wire(&world).await?;
     let all = recorded()?;
     let told: BTreeSet<&str> = all.iter().map(|one| one.kind.as_str()).collect();
-    assert_eq!(told, EVENT_TYPES.iter().copied().collect(), "a type has no recorded event, or is not subscribed to");
+    assert_eq!(
+        told,
+        EVENT_TYPES.iter().copied().collect(),
+        "a type has no recorded event, or is not subscribed to"
+    );
     assert!(all.iter().filter(|one| one.file.ends_with(".old.json")).count() >= 10, "too few old shapes");
 
     for one in &all {
@@ -103,11 +107,18 @@ async fn books(world: &World) -> Result<Vec<Vec<String>>> {
     let admin = world.db.admin().await?;
     let mut books = Vec::new();
     let tables = [
-        "webhook_events", "payments", "payment_objects", "subscriptions", "payouts", "connected_accounts", "ledger", "outbox",
+        "webhook_events",
+        "payments",
+        "payment_objects",
+        "subscriptions",
+        "payouts",
+        "connected_accounts",
+        "ledger",
+        "outbox",
     ];
     for table in tables {
         let sql = format!("SELECT to_jsonb(one)::text FROM {table} one ORDER BY 1");
-        books.push(admin.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect());
+        books.push(admin.query_typed(&sql, &[]).await?.iter().map(|row| row.get(0)).collect());
     }
     Ok(books)
 }

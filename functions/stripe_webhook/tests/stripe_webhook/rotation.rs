@@ -6,7 +6,10 @@ use serde_json::json;
 use testing::{Call, Result, World};
 use time::Duration;
 
-use super::{CONNECT, PLATFORM, header, mac, nothing_was_recorded, paid, received, refused, rows, signed, wire, with_header};
+use super::{
+    CONNECT, PLATFORM, header, mac, nothing_was_recorded, paid, received, refused, rows, signed, wire,
+    with_header,
+};
 
 const OLD: &str = STRIPE_PLATFORM_SECRET;
 const NEW: &str = "whsec_sandbox_platform_0002";

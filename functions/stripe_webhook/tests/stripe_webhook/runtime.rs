@@ -6,7 +6,8 @@ use serde_json::json;
 use testing::{Call, Result, World, binary};
 
 use super::{
-    ACCOUNT, CONNECT, NAME, PLATFORM, each_is_paid_once, fate, kept_body, paid, payments, rows, signed, with, with_header,
+    ACCOUNT, CONNECT, NAME, PLATFORM, each_is_paid_once, fate, kept_body, paid, payments, rows, signed, with,
+    with_header,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stripe_webhook");
@@ -52,7 +53,11 @@ async fn headers_that_the_gateway_joined_are_refused() -> Result<()> {
     let header = good.request().header("stripe-signature").unwrap_or_default().to_owned();
     let twice = good.clone().header("stripe-signature", &header);
     let event = binary::event(&twice)?;
-    assert_eq!(event["headers"]["stripe-signature"].as_str().unwrap_or_default().matches("t=").count(), 2, "{event}");
+    assert_eq!(
+        event["headers"]["stripe-signature"].as_str().unwrap_or_default().matches("t=").count(),
+        2,
+        "{event}"
+    );
     assert_eq!(binary::send(&api, &event).await?.refusal()?, (400, "WEBHOOK_REJECTED"));
     assert_eq!(rows(&world, "webhook_events").await?, 0);
     assert_eq!(binary::call(&api, &good).await?.status, 200);
@@ -89,7 +94,8 @@ async fn bodies_of_any_bytes_are_answered_and_the_process_serves_on() -> Result<
         vec![b' '; 1024 * 1024 + 1],
     ];
     for body in &bodies {
-        let expected = if body.len() > 1024 * 1024 { (413, "PAYLOAD_TOO_LARGE") } else { (400, "MALFORMED_REQUEST") };
+        let expected =
+            if body.len() > 1024 * 1024 { (413, "PAYLOAD_TOO_LARGE") } else { (400, "MALFORMED_REQUEST") };
         let answer = binary::call(&api, &signed(&world, PLATFORM, body.as_slice())).await?;
         assert_eq!(answer.refusal()?, expected, "{} bytes", body.len());
     }
@@ -108,6 +114,7 @@ async fn the_binary_names_every_missing_variable_at_once() -> Result<()> {
 
 #[tokio::test]
 async fn with_a_weak_signing_secret_it_does_not_start() -> Result<()> {
+    let world = World::start().await?;
     for (platform, problem) in [
         (json!([""]), "has a secret that does not begin with whsec_"),
         (json!(["   "]), "has a secret that is not printable ASCII without blanks"),
@@ -115,11 +122,11 @@ async fn with_a_weak_signing_secret_it_does_not_start() -> Result<()> {
         (json!(["canary_not_of_stripe"]), "has a secret that does not begin with whsec_"),
         (json!([]), "has no secret under platform"),
     ] {
-        let world = World::start().await?;
         let document = json!({ "platform": platform, "connect": [STRIPE_CONNECT_SECRET] });
         world.sandbox.secrets().put("satchel/stripe-webhooks", &document.to_string());
         let environment = world.environment(NAME)?;
-        binary::refuses_to_start(BINARY, &environment, &[problem], &["canary", STRIPE_CONNECT_SECRET]).await?;
+        binary::refuses_to_start(BINARY, &environment, &[problem], &["canary", STRIPE_CONNECT_SECRET])
+            .await?;
     }
     Ok(())
 }
