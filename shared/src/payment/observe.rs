@@ -41,8 +41,8 @@ pub async fn observe(
     word: &Snapshot,
     now: OffsetDateTime,
 ) -> Result<Observed, DbError> {
-    // Statements joined go to Postgres together, and are run there in the order they stand here.
-    // What may belong to a root that is not locked yet is not held before that is: somebody may have it the other way.
+    // Statements that are joined go to Postgres together, and are run there in the order they stand here. What may belong
+    // to a root that is not locked yet is not held before that is: somebody may do the two in the other order.
     let is_root = matches!(word.kind, Kind::PaymentIntent | Kind::BtcpayInvoice);
     let holding = row::hold_if(client, source, word.reference.filter(|_| is_root));
     let ((mut heard, relatives), named) = try_join(hear(client, source, word), holding).await?;
@@ -110,21 +110,17 @@ async fn find_payment(
     named: Option<Payment>,
 ) -> Result<Option<Payment>, DbError> {
     let all = || std::iter::once(heard).chain(relatives);
-    let named = |id: Uuid| named.clone().filter(|named| named.id == id);
+    let hold = async |id: Uuid| match &named {
+        Some(payment) if payment.id == id => Ok(Some(payment.clone())),
+        _ => row::hold_if(client, source, Some(id)).await,
+    };
     // A relative that is claimed says whose they all are.
     if let Some(id) = all().find_map(|one| one.payment_id) {
-        return if let Some(payment) = named(id) {
-            Ok(Some(payment))
-        } else {
-            row::hold_if(client, source, Some(id)).await
-        };
+        return hold(id).await;
     }
     for one in all() {
         let Some(reference) = one.reference else { continue };
-        let payment = match named(reference) {
-            Some(payment) => Some(payment),
-            None => row::hold_if(client, source, Some(reference)).await?,
-        };
+        let payment = hold(reference).await?;
         if let Some(payment) = payment.filter(|payment| may_claim(one, payment)) {
             return Ok(Some(payment));
         }

@@ -87,7 +87,7 @@ async fn what_fails_to_the_end_is_dead_with_its_code_and_no_sooner() -> Result<(
     let dead = "SELECT attempts, last_error_code FROM webhook_events
                 WHERE state = 'dead' AND due_at IS NULL AND finished_at IS NOT NULL";
     let row = admin.query_typed_one(dead, &[]).await?;
-    assert_eq!((row.get::<_, i32>(0), row.get::<_, &str>(1)), (MOST_ATTEMPTS, "BTCPAY_FAILED"));
+    assert_eq!((row.get::<_, i32>(0), row.get::<_, &str>(1)), (MOST_ATTEMPTS, "BTCPAY_UNAVAILABLE"));
     world.sandbox.faults().clear();
     world.advance(time::Duration::days(1));
     assert_eq!(process(&deps).await?, NOTHING);
