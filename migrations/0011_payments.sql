@@ -60,7 +60,8 @@ CREATE TABLE payment_objects (
     refetch_at     timestamptz,
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL,
-    CONSTRAINT payment_objects_pkey PRIMARY KEY (provider, account, object_id)
+    -- The id first: what all rows share is no way to any of them.
+    CONSTRAINT payment_objects_pkey PRIMARY KEY (object_id, account, provider)
 );
 CREATE INDEX payment_objects_root_id_idx ON payment_objects (root_id);
 CREATE INDEX payment_objects_payment_id_idx ON payment_objects (payment_id) WHERE payment_id IS NOT NULL;
@@ -88,7 +89,7 @@ CREATE TABLE subscriptions (
     refetch_at            timestamptz,
     created_at            timestamptz NOT NULL,
     updated_at            timestamptz NOT NULL,
-    CONSTRAINT subscriptions_pkey PRIMARY KEY (provider, account, subscription_id)
+    CONSTRAINT subscriptions_pkey PRIMARY KEY (subscription_id, account, provider)
 );
 CREATE INDEX subscriptions_user_id_idx ON subscriptions (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX subscriptions_unclaimed_idx ON subscriptions (created_at) WHERE payment_id IS NULL;
@@ -109,7 +110,7 @@ CREATE TABLE payouts (
     refetch_at   timestamptz,
     created_at   timestamptz NOT NULL,
     updated_at   timestamptz NOT NULL,
-    CONSTRAINT payouts_pkey PRIMARY KEY (provider, account, payout_id)
+    CONSTRAINT payouts_pkey PRIMARY KEY (payout_id, account, provider)
 );
 CREATE INDEX payouts_refetch_at_idx ON payouts (refetch_at) WHERE refetch_at IS NOT NULL;
 
@@ -148,7 +149,7 @@ CREATE TABLE ledger (
     -- When the provider made what moved it.
     occurred_at   timestamptz NOT NULL,
     created_at    timestamptz NOT NULL,
-    CONSTRAINT ledger_source_object_kind_key UNIQUE (provider, source_object, kind)
+    CONSTRAINT ledger_source_object_kind_key UNIQUE (source_object, kind, provider)
 );
 CREATE INDEX ledger_object_id_idx ON ledger (object_id);
 
@@ -164,7 +165,7 @@ CREATE TABLE outbox (
     published_at    timestamptz,
     attempts        integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL,
-    CONSTRAINT outbox_key_version_key UNIQUE (topic, key, version)
+    CONSTRAINT outbox_key_version_key UNIQUE (key, topic, version)
 );
 CREATE INDEX outbox_unpublished_idx ON outbox (next_attempt_at) WHERE published_at IS NULL;
 CREATE INDEX outbox_published_idx ON outbox (published_at) WHERE published_at IS NOT NULL;
@@ -200,6 +201,10 @@ ALTER TABLE webhook_events FORCE ROW LEVEL SECURITY;
 ALTER TABLE webhook_events
     ADD CONSTRAINT webhook_events_is_due_or_finished
         CHECK ((state = 'received') = (due_at IS NOT NULL) AND (state = 'received') = (finished_at IS NULL));
+-- An event is looked for by what its provider calls it.
+ALTER TABLE webhook_events
+    DROP CONSTRAINT webhook_events_event_id_key,
+    ADD CONSTRAINT webhook_events_event_id_key UNIQUE (event_id, provider, account, webhook_id);
 DROP INDEX webhook_events_received_idx;
 CREATE INDEX webhook_events_due_idx ON webhook_events (due_at) WHERE state = 'received';
 CREATE INDEX webhook_events_dead_idx ON webhook_events (received_at) WHERE state = 'dead';

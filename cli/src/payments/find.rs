@@ -107,25 +107,13 @@ async fn of_payment(client: &impl GenericClient, id: Uuid) -> Result<Found> {
     Ok(Found { payment, objects, subscriptions })
 }
 
-/// The objects of this id, whichever account they are of: the index begins with that, so that each is asked.
+/// The objects of this id, whichever account they are of.
 async fn objects_called(client: &impl GenericClient, object_id: &str) -> Result<Vec<Object>> {
     let rows = db::query(
         client,
-        "WITH RECURSIVE accounts AS (
-             (SELECT provider, account FROM payment_objects ORDER BY provider, account LIMIT 1)
-             UNION ALL
-             SELECT n.provider, n.account
-             FROM accounts a CROSS JOIN LATERAL (
-                 SELECT o.provider, o.account FROM payment_objects o
-                 WHERE (o.provider, o.account) > (a.provider, a.account)
-                 ORDER BY o.provider, o.account LIMIT 1) n)
-         SELECT o.*
-         FROM accounts a CROSS JOIN LATERAL (
-             SELECT o.provider, o.account, o.object_id, o.root_id, o.kind, o.reference, o.payment_id, o.status,
-                    o.amount_minor, o.asked_minor, o.refunded_minor, o.currency, o.seen_at, o.refetch_at
-             FROM payment_objects o
-             WHERE o.provider = a.provider AND o.account = a.account AND o.object_id = $1
-             LIMIT 1) o",
+        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
+                refunded_minor, currency, seen_at, refetch_at
+         FROM payment_objects WHERE object_id = $1",
         &[(&object_id, Type::TEXT)],
     )
     .await?;
@@ -135,21 +123,9 @@ async fn objects_called(client: &impl GenericClient, object_id: &str) -> Result<
 async fn subscriptions_called(client: &impl GenericClient, subscription_id: &str) -> Result<Vec<Row>> {
     Ok(db::query(
         client,
-        "WITH RECURSIVE accounts AS (
-             (SELECT provider, account FROM subscriptions ORDER BY provider, account LIMIT 1)
-             UNION ALL
-             SELECT n.provider, n.account
-             FROM accounts a CROSS JOIN LATERAL (
-                 SELECT s.provider, s.account FROM subscriptions s
-                 WHERE (s.provider, s.account) > (a.provider, a.account)
-                 ORDER BY s.provider, s.account LIMIT 1) n)
-         SELECT s.*
-         FROM accounts a CROSS JOIN LATERAL (
-             SELECT s.provider, s.account, s.subscription_id, s.reference, s.payment_id, s.status,
-                    s.cancel_at_period_end, s.current_period_end_at, s.entitled, s.version, s.seen_at
-             FROM subscriptions s
-             WHERE s.provider = a.provider AND s.account = a.account AND s.subscription_id = $1
-             LIMIT 1) s",
+        "SELECT provider, account, subscription_id, reference, payment_id, status, cancel_at_period_end,
+                current_period_end_at, entitled, version, seen_at
+         FROM subscriptions WHERE subscription_id = $1",
         &[(&subscription_id, Type::TEXT)],
     )
     .await?)

@@ -48,20 +48,12 @@ pub async fn ledger(said: &mut String, client: &impl GenericClient, object_ids: 
 
 /// What later parts were told, or are to be told, under one of these keys.
 pub async fn outbox(said: &mut String, client: &impl GenericClient, keys: &[String]) -> Result<()> {
-    // The index begins with the topic, of which there are a few.
     let rows = db::query(
         client,
-        "WITH RECURSIVE topics AS (
-             (SELECT topic FROM outbox ORDER BY topic LIMIT 1)
-             UNION ALL
-             SELECT n.topic
-             FROM topics t CROSS JOIN LATERAL (
-                 SELECT o.topic FROM outbox o WHERE o.topic > t.topic ORDER BY o.topic LIMIT 1) n)
-         SELECT o.*
-         FROM topics t CROSS JOIN unnest($1) k (key) CROSS JOIN LATERAL (
-             SELECT o.topic, o.key, o.version, o.created_at, o.published_at, o.attempts FROM outbox o
-             WHERE o.topic = t.topic AND o.key = k.key ORDER BY o.version LIMIT $2) o
-         ORDER BY o.created_at, o.version",
+        "SELECT topic, key, version, created_at, published_at, attempts FROM outbox
+         WHERE key = ANY($1)
+         ORDER BY created_at, version
+         LIMIT $2",
         &[(&keys, Type::TEXT_ARRAY), (&MOST, Type::INT8)],
     )
     .await?;

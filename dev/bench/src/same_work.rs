@@ -13,7 +13,7 @@ use testing::deployment::SECRET_PREFIX;
 
 const CREATE: &[&str] = &["count", "START TRANSACTION", "create", "COMMIT"];
 const VERIFY: &[&str] =
-    &["count", "find", "START TRANSACTION", "confirm", "login", "session", "head", "audit", "COMMIT"];
+    &["count", "find", "START TRANSACTION", "confirm", "login", "head", "audit", "session", "COMMIT"];
 
 /// The first request also connects and publishes the key, and the second reads what was published.
 const WARM: u64 = 3;

@@ -191,28 +191,10 @@ pub async fn about(
 }
 
 /// Our ids of the events that a provider calls so; more than one when several of its webhooks sent it.
-///
-/// The index there is begins with who sent it, so every sender is asked. There are few of them for so many events: they
-/// are gone through from one to the next, each found in the index.
 pub async fn called(client: &impl GenericClient, event_id: &str) -> Result<Vec<Uuid>, DbError> {
     let rows = query(
         client,
-        "WITH RECURSIVE senders AS (
-             (SELECT provider, account, webhook_id FROM webhook_events
-              ORDER BY provider, account, webhook_id LIMIT 1)
-             UNION ALL
-             SELECT n.provider, n.account, n.webhook_id
-             FROM senders s CROSS JOIN LATERAL (
-                 SELECT e.provider, e.account, e.webhook_id FROM webhook_events e
-                 WHERE (e.provider, e.account, e.webhook_id) > (s.provider, s.account, s.webhook_id)
-                 ORDER BY e.provider, e.account, e.webhook_id LIMIT 1) n)
-         SELECT found.id
-         FROM senders s CROSS JOIN LATERAL (
-             SELECT e.id FROM webhook_events e
-             WHERE e.provider = s.provider AND e.account = s.account AND e.webhook_id = s.webhook_id
-               AND e.event_id = $1
-             LIMIT 1) found
-         ORDER BY found.id",
+        "SELECT id FROM webhook_events WHERE event_id = $1 ORDER BY id",
         &[(&event_id, Type::TEXT)],
     )
     .await?;

@@ -62,7 +62,16 @@ impl fmt::Display for ProcessError {
     }
 }
 
-impl std::error::Error for ProcessError {}
+impl std::error::Error for ProcessError {
+    /// It is the inner error, and tells what that one was caused by.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Secret(error) => error.source(),
+            Self::Seal(error) => error.source(),
+            Self::Db(error) => error.source(),
+        }
+    }
+}
 
 impl From<SecretError> for ProcessError {
     fn from(error: SecretError) -> Self {

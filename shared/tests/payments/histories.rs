@@ -150,7 +150,7 @@ async fn wrong(scene: &Scene, nth: u32, story: &impl Story, delivered: &Delivere
 
 /// Every case in lanes beside one another; of those that fail the first, made as small as it can be.
 async fn all<S: Story>(stories: impl Strategy<Value = S>) -> Result<()> {
-    let cases = if full() { 5_000 } else { 256 };
+    let cases = if full() { 2_000 } else { 256 };
     let scene = Scene::start(u32::try_from(LANES)?).await?;
     let mut runner = TestRunner::new(Config::default());
     let strategy = (stories, delivered());

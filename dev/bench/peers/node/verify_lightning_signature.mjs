@@ -134,8 +134,8 @@ async function answer(event, now) {
     if (spent.rowCount !== 1) throw new Refused(410, "CHALLENGE_GONE", "the challenge is used");
     const noted = await query("login", [challenge.account_id, at, signer]);
     if (noted.rowCount !== 1) throw new Refused(410, "CHALLENGE_GONE", "the node was rebound");
-    data = await openSession(event, did, signer, challenge.account_id, now);
     await record(context, challenge, did, signer, now);
+    data = await openSession(event, did, signer, challenge.account_id, now);
   } catch (error) {
     await plain("ROLLBACK");
     throw error;

@@ -113,8 +113,8 @@ async def answer(event, now_us):
         noted = await db.execute(SQL["login"], user_id, now, signer)
         if noted != "UPDATE 1":
             raise Refused(410, "CHALLENGE_GONE", "the node was rebound")
-        data = await open_session(db, event, did, signer, user_id, now_us)
         await record(db, context, address, (challenge_id, kind), did, signer, user_id, now_us)
+        data = await open_session(db, event, did, signer, user_id, now_us)
     except BaseException:
         await db.execute("ROLLBACK")
         raise

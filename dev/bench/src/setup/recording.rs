@@ -133,8 +133,8 @@ pub fn filled(statement: &Statement, types: &[String], names: &Names) -> Result<
     Ok(sql)
 }
 
-/// A text with what is one setup's own taken out of it.
-fn expression(value: &str, names: &Names) -> String {
+/// A text with what is one request's own taken out of it.
+pub fn expression(value: &str, names: &Names) -> String {
     for (own, others) in names {
         if let Some((before, after)) = value.split_once(own.as_str()) {
             let around = [before, after].map(|text| (!text.is_empty()).then(|| expression(text, names)));

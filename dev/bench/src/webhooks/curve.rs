@@ -40,6 +40,7 @@ pub struct Cost {
 impl Point {
     pub async fn new(server: &Server, rows: u64) -> Result<Self> {
         let ground = Ground::on(server).await?;
+        ground.history().await?;
         let begin = std::time::Instant::now();
         fill(&ground, rows).await?;
         let (filled_in, warm) = (begin.elapsed(), Vec::new());

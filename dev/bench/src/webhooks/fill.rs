@@ -4,9 +4,10 @@
 use super::events::DIGITS;
 use super::ground::Ground;
 use anyhow::Result;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows of one statement.
-const AT_ONCE: u64 = 500_000;
+const AT_ONCE: u64 = 100_000;
 /// Accounts connected to ours, and stores, that also have events.
 pub const SENDERS: u64 = 500;
 pub const DUE: u64 = 200;
@@ -14,11 +15,20 @@ pub const DEAD: u64 = 100;
 
 /// The inbox holds so many rows, of about 100 bytes that were told. `DUE` wait and `DEAD` were given up.
 pub async fn fill(ground: &Ground, count: u64) -> Result<()> {
-    ground.admin.batch_execute("SET synchronous_commit = off; SET work_mem = '64MB'").await?;
-    for first in (0..count).step_by(usize::try_from(AT_ONCE)?) {
-        ground.admin.batch_execute(&rows(first, count.min(first + AT_ONCE), count)).await?;
-    }
-    ground.admin.batch_execute("RESET synchronous_commit; RESET work_mem").await?;
+    let next = AtomicU64::new(0);
+    let some = async || -> Result<()> {
+        let admin = ground.db.admin().await?;
+        admin.batch_execute("SET synchronous_commit = off").await?;
+        loop {
+            let first = next.fetch_add(AT_ONCE, Ordering::Relaxed);
+            if first >= count {
+                return Ok(());
+            }
+            admin.batch_execute(&rows(first, count.min(first + AT_ONCE), count)).await?;
+        }
+    };
+    // One for each core of a small machine.
+    tokio::try_join!(some(), some())?;
     ground.settle().await
 }
 

@@ -15,6 +15,7 @@ use testing::postgres::Server;
 use tokio_postgres::Client;
 
 pub const USERS: u64 = 1_000;
+const HISTORY: u64 = 20_000;
 /// What is paid, as the event has it.
 pub const AMOUNT: u64 = 2_500;
 
@@ -92,6 +93,23 @@ impl Ground {
             numbers.end - 1
         );
         Ok(self.admin.batch_execute(&sql).await?)
+    }
+
+    /// Payments of a while ago and what they rest on, so that the planner knows both tables as it will.
+    pub async fn history(&self) -> Result<()> {
+        let numbers = 1..HISTORY + 1;
+        self.payments(&numbers).await?;
+        let sql = format!(
+            "UPDATE payments SET state = 'paid', received_minor = {AMOUNT}, entitled = true, version = 1;
+             INSERT INTO payment_objects
+                 (provider, account, object_id, kind, root_id, reference, payment_id, status, amount_minor, asked_minor,
+                  currency, finality, seen_at, rank, created_at, updated_at)
+             SELECT 'stripe', '', 'pi_30' || id, 'payment_intent', 'pi_30' || id, id, id, 'succeeded', {AMOUNT}, {AMOUNT},
+                    'usd', 2, now(), 0, now(), now()
+             FROM payments"
+        );
+        self.admin.batch_execute(&sql).await?;
+        self.settle().await
     }
 
     /// Nothing is left of what was measured before.

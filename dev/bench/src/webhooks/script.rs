@@ -5,7 +5,7 @@ use super::contender::{Contender, Crew, Work};
 use super::events::{Batch, Ids, SCATTER};
 use super::ground::{Ground, USERS};
 use crate::peers;
-use crate::setup::recording::{Mark, Names, Statement, filled, types, while_at_work};
+use crate::setup::recording::{Mark, Names, Statement, expression, filled, types, while_at_work};
 use anyhow::{Context, Result, ensure};
 use shared::db::roles::Role;
 use std::fmt::Write as _;
@@ -173,7 +173,10 @@ impl Recorded {
         let names = self.names(whose)?;
         let mut texts = Vec::new();
         for statement in &self.statements {
-            texts.push(filled(statement, &types(&ground.admin, &statement.sql).await?, &names)?);
+            let types = types(&ground.admin, &statement.sql).await?;
+            let mut lists = lists(statement, &types, &names);
+            lists.extend(names.iter().cloned());
+            texts.push(filled(statement, &types, &lists)?);
         }
         Ok(texts)
     }
@@ -200,6 +203,18 @@ impl Recorded {
         }
         Ok(Script { name, text, body: self.body()?.to_owned() })
     }
+}
+
+/// Lists as such, element by element: what is read from a text of its own is unknown to the planner.
+fn lists(statement: &Statement, types: &[String], names: &Names) -> Names {
+    let list = |(value, kind): (&Option<String>, &String)| {
+        let value = value.as_deref().filter(|_| kind.starts_with('_'))?;
+        let elements = value.trim_matches(['{', '}']).split(',');
+        let elements: Vec<String> =
+            elements.map(|element| format!("({})", expression(element.trim_matches('"'), names))).collect();
+        Some((value.to_owned(), format!("ARRAY[{}]", elements.join(", "))))
+    };
+    statement.values.iter().zip(types).filter_map(list).collect()
 }
 
 #[cfg(test)]

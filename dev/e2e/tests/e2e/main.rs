@@ -12,3 +12,4 @@ mod secrets;
 mod setup;
 mod sign_in;
 mod watch;
+mod webhooks;

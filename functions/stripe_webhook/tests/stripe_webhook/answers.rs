@@ -152,3 +152,16 @@ async fn an_event_of_another_api_version_is_taken_all_the_same() -> Result<()> {
     assert_eq!(rows(&world, "webhook_events WHERE api_version = '2019-03-14'").await?, 1);
     each_is_paid_once(&world, 1).await
 }
+
+#[tokio::test]
+async fn what_came_to_the_wrong_deployment_counts_once_it_is_the_right_one() -> Result<()> {
+    let world = World::start().await?;
+    payments(&world, "", &["1".to_owned()]).await?;
+    let live = with(paid("1"), "/livemode", json!(true));
+    for (livemode, state) in [("false", "ignored"), ("true", "done"), ("false", "done"), ("true", "done")] {
+        let deps = world.wire_with(NAME, &[("STRIPE_LIVEMODE", livemode)], Deps::wire).await?;
+        told(&world, &deps, &live).await?;
+        assert_eq!(fate(&world, "evt_1").await?.0, state);
+    }
+    each_is_paid_once(&world, 1).await
+}

@@ -147,10 +147,18 @@ fn every_type_is_read_and_an_unknown_one_kept() {
         ("InvoiceExpiredPaidPartial", EventType::InvoiceExpiredPaidPartial),
         ("InvoicePaidAfterExpiration", EventType::InvoicePaidAfterExpiration),
         ("PayoutCreated", EventType::Other("PayoutCreated".into())),
-        ("", EventType::Other(String::new())),
     ] {
         assert_eq!(event(name), expected);
     }
+}
+
+#[test]
+fn a_type_that_no_column_should_hold_is_none() {
+    for name in [String::new(), "\u{0}".into(), "Invoice Settled".into(), "für".into(), "a".repeat(129)] {
+        let refused = Delivery::parse(&changed(serde_json::json!({ "type": name })));
+        assert!(refused.is_err(), "{name:?}");
+    }
+    assert!(Delivery::parse(&changed(serde_json::json!({ "type": "a".repeat(128) }))).is_ok());
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn every_purpose_has_a_name_and_a_subkey_of_its_own() {
         }
     }
     assert!("Wallet".parse::<Purpose>().is_err() && "".parse::<Purpose>().is_err());
-    let all = "macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config";
+    let all = "macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config, webhook-body";
     assert_eq!(UnknownPurpose.to_string(), format!("a purpose is one of {all}"));
 }
 

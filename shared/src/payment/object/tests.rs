@@ -37,6 +37,7 @@ fn word() -> impl Strategy<Value = Snapshot> {
                 status: status.to_owned(),
                 standing: Standing::new(order, SECOND + Duration::seconds(second)),
                 amount_minor: amount,
+                asked_minor: amount,
                 refunded_minor: refunded,
                 currency: currency.map(str::to_owned),
                 was_expired,

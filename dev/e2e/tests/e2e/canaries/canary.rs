@@ -1,5 +1,7 @@
 //! Strings that must not turn up, and every form in which they could.
 
+use std::collections::{BTreeSet, HashMap};
+
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use e2e::owner::unique;
 
@@ -8,6 +10,9 @@ const WORDS: usize = 6;
 
 /// How every macaroon of an LND begins: version 2, its location, and the tag of its identifier.
 const MACAROON: &[u8] = b"\x02\x01\x03lnd\x02";
+
+/// No form is shorter.
+const START: usize = 8;
 
 /// A secret, and what it looks like wherever it leaks.
 pub struct Canary {
@@ -18,7 +23,11 @@ pub struct Canary {
 }
 
 #[derive(Default)]
-pub struct Canaries(Vec<Canary>);
+pub struct Canaries {
+    all: Vec<Canary>,
+    /// Which forms begin so, by canary and form: a text is gone through once, however many there are.
+    starts: HashMap<[u8; START], Vec<(usize, usize)>>,
+}
 
 impl Canaries {
     /// A fresh string for one place in the input.
@@ -43,15 +52,15 @@ impl Canaries {
         let strung =
             |some: &[String]| between.map(|between| some.join(between)).map(|row| encoded(row.as_bytes()));
         let forms = words.chunks_exact(WORDS).flat_map(strung).flatten().collect();
-        self.0.push(Canary { name: name.to_owned(), forms, rows });
+        self.push(Canary { name: name.to_owned(), forms, rows });
     }
 
     /// Any macaroon at all, also those nobody outside the process ever had.
     pub fn macaroons(&mut self) {
         let mut forms = encoded(MACAROON);
         forms.extend(encoded(HEXLOWER.encode(MACAROON).as_bytes()));
-        forms.retain(|form| form.len() >= 8);
-        self.0.push(Canary { name: "a macaroon".to_owned(), forms, rows: Vec::new() });
+        forms.retain(|form| form.len() >= START);
+        self.push(Canary { name: "a macaroon".to_owned(), forms, rows: Vec::new() });
     }
 
     /// A secret that is bytes, and travels as hex or base64.
@@ -65,20 +74,36 @@ impl Canaries {
 
     fn add(&mut self, name: &str, forms: Vec<String>) {
         assert!(forms.iter().all(|form| form.len() >= 16), "{name} is too short to be told from chance");
-        self.0.push(Canary { name: name.to_owned(), forms, rows: Vec::new() });
+        self.push(Canary { name: name.to_owned(), forms, rows: Vec::new() });
+    }
+
+    fn push(&mut self, canary: Canary) {
+        for (at, form) in canary.forms.iter().enumerate() {
+            let start = form.as_bytes().first_chunk().expect("no form is this short");
+            self.starts.entry(*start).or_default().push((self.all.len(), at));
+        }
+        self.all.push(canary);
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// The canaries in a text.
-    pub fn in_text<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Canary> {
-        let words = words_of(text);
-        self.0.iter().filter(move |canary| {
-            canary.forms.iter().any(|form| text.contains(form))
-                || canary.rows.iter().any(|row| words.contains(row))
-        })
+    pub fn in_text<'a>(&'a self, text: &str) -> impl Iterator<Item = &'a Canary> {
+        let (words, text) = (words_of(text), text.as_bytes());
+        let mut found = BTreeSet::new();
+        for (at, start) in text.windows(START).enumerate() {
+            let here = |(canary, form): &&(usize, usize)| {
+                text[at..].starts_with(self.all[*canary].forms[*form].as_bytes())
+            };
+            let begun = self.starts.get(start).into_iter().flatten();
+            found.extend(begun.filter(here).map(|(canary, _)| *canary));
+        }
+        let is = move |(at, canary): &(usize, &Canary)| {
+            found.contains(at) || canary.rows.iter().any(|row| words.contains(row))
+        };
+        self.all.iter().enumerate().filter(is).map(|(_, canary)| canary)
     }
 }
 

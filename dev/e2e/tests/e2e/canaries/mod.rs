@@ -3,6 +3,8 @@
 mod canary;
 mod corpus;
 mod inputs;
+mod payers;
+mod payments;
 mod setups;
 mod wallets;
 
@@ -72,6 +74,7 @@ async fn a_function_that_refuses_its_configuration_names_no_value() -> Result<()
         "ACCESS_TTL_SECONDS",
         "DATABASE_POOL_SIZE",
         "RATE_LIMIT_SIGN_IN_PER_DID",
+        "STRIPE_LIVEMODE",
         "MACAROON_TOO_WIDE",
         "ALLOW_HTTP_NODE_ENDPOINTS",
         "LOG_LEVEL",
@@ -80,12 +83,22 @@ async fn a_function_that_refuses_its_configuration_names_no_value() -> Result<()
         environment.insert(name.to_owned(), format!("Value {}", canaries.plant(name)));
     }
     let mut secrets = BTreeMap::new();
-    for name in ["database/auth", "database/api", "signing", "sealing", "audit"] {
+    for name in [
+        "database/auth",
+        "database/api",
+        "database/webhooks",
+        "signing",
+        "sealing",
+        "audit",
+        "btcpay",
+        "stripe-webhooks",
+    ] {
         let secret = canaries.plant(name);
         let keys = json!([{"id": secret, "kid": secret, "alg": secret, "created_at": secret, "key": secret, "private_key": secret}]);
         secrets.insert(
             format!("satchel/{name}"),
-            json!({"keys": keys, "key": secret, "host": secret, "port": secret, "password": secret}),
+            json!({"keys": keys, "key": secret, "host": secret, "port": secret, "password": secret,
+                "api_key": [secret], "platform": [secret], "connect": [secret]}),
         );
     }
     let options = StackOptions { environment, secrets, ..StackOptions::default() };
@@ -94,7 +107,7 @@ async fn a_function_that_refuses_its_configuration_names_no_value() -> Result<()
     let refused = stack.gateway.ready().await.expect_err("none of it is usable").to_string();
     let mut corpus = Corpus::default();
     corpus.log(&stack.log);
-    for function in ["create_challenge", "verify_lightning_signature", "register_individual_node"] {
+    for function in ["create_challenge", "verify_lightning_signature", "register_individual_node", "stripe_webhook"] {
         assert!(refused.contains(function), "{refused}");
     }
     for named in [
@@ -104,6 +117,8 @@ async fn a_function_that_refuses_its_configuration_names_no_value() -> Result<()
         "AUDIT_SECRET",
         "SIGNING_SECRET",
         "DATABASE_SECRET",
+        "STRIPE_LIVEMODE",
+        "STRIPE_WEBHOOKS_SECRET",
     ] {
         assert!(refused.contains(named), "{named} is not named: {refused}");
     }

@@ -70,11 +70,15 @@ fn store_of(stack: &Stack, setup: &Setup) -> Option<sandbox::btcpay::Store> {
     stack.sandbox.btcpay().store(setup.btcpay_store_id.as_deref()?)
 }
 
+/// The keys the functions seal with.
+pub fn ring(stack: &Stack) -> Result<KeyRing> {
+    let sealing = stack.sandbox.secrets().get("satchel/sealing").context("no sealing keys")?;
+    KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)
+}
+
 /// The sealed columns that hold something, opened.
 async fn sealed(stack: &Stack, setup: &Setup) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let sealing = stack.sandbox.secrets().get("satchel/sealing").context("no sealing keys")?;
-    let ring =
-        KeyRing::try_from(serde_json::from_str::<SealingKeys>(&sealing)?).map_err(anyhow::Error::msg)?;
+    let ring = ring(stack)?;
     let all = "SELECT password_sealed, root_key_sealed, seed_sealed, macaroon_sealed, webhook_secret_sealed
                FROM lightning_setup_secrets WHERE setup_id = $1";
     let rows = stack.admin().await?.query_typed(all, &[(&setup.id, Type::UUID)]).await?;
