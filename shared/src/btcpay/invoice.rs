@@ -1,7 +1,7 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -131,8 +131,11 @@ impl Btcpay {
                 expiration_minutes: new.expiry_minutes,
             },
         };
+        // What is sold is between the two who deal: a refusal that repeats it is not to be logged with it.
+        let quoted = json!(new.description).to_string();
         let call = self.call(Repeat::Unsafe, Method::POST, &format!("/stores/{store}/invoices"));
-        self.send(call.json(&request), |answer| of_store(answer, answer.json()?, store)).await
+        let call = call.json(&request).secret(new.description).secret(quoted.trim_matches('"'));
+        self.send(call, |answer| of_store(answer, answer.json()?, store)).await
     }
 
     /// The invoices made for an order, archived ones aside.

@@ -39,7 +39,7 @@ impl Story for History {
         let outcome = self.tell("").1;
         let [row] = books["payments"].as_slice() else { return Some(String::from("not one payment")) };
         let told: Vec<&str> = row.split(' ').collect();
-        let [state, received, refunded, "f", "f", entitled] = told[..] else { return Some(format!("{row}")) };
+        let [state, received, refunded, "f", "f", entitled] = told[..] else { return Some(row.clone()) };
         if (state, received.parse(), refunded.parse())
             != (outcome.state, Ok(outcome.received), Ok(outcome.refunded))
         {

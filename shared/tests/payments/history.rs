@@ -15,6 +15,16 @@ enum Reference {
     Both,
 }
 
+/// How the payer pays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// In a session, which makes an intent.
+    Session,
+    Intent,
+    /// A charge made directly, as long ago.
+    Charge,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Paid,
@@ -48,9 +58,7 @@ enum Bank {
 #[derive(Clone, Debug)]
 pub struct History {
     pub amount: i64,
-    has_session: bool,
-    /// A charge made directly, as long ago.
-    has_intent: bool,
+    way: Way,
     reference: Reference,
     failures: usize,
     slow: bool,
@@ -78,7 +86,8 @@ pub fn history() -> impl Strategy<Value = History> {
         Bank::AppealLost,
         Bank::AppealWon,
     ];
-    let begin = (100_i64..1_000_000, any::<bool>(), prop::bool::weighted(0.85), any::<bool>());
+    let ways = select(&[Way::Session, Way::Session, Way::Session, Way::Intent, Way::Intent, Way::Charge][..]);
+    let begin = (100_i64..1_000_000, ways, any::<bool>());
     let references = select(&[Reference::Session, Reference::Intent, Reference::Both][..]);
     let ends =
         select(&[End::Paid, End::Paid, End::Paid, End::Paid, End::Canceled, End::Expired, End::Waiting][..]);
@@ -86,25 +95,15 @@ pub fn history() -> impl Strategy<Value = History> {
     let after =
         (vec((1_i64..=50, select(fates.to_vec()), any::<bool>()), 0..=4), option::of(select(banks.to_vec())));
     (begin, middle, after, vec(0_i64..3, 1..12)).prop_map(|(begin, middle, (refunds, bank), gaps)| {
-        let (amount, has_session, has_intent, old_shape) = begin;
+        let (amount, way, old_shape) = begin;
         let (reference, failures, slow, end) = middle;
-        let (has_session, reference) =
-            if has_session && has_intent { (true, reference) } else { (false, Reference::Intent) };
-        let end = if has_intent { end } else { End::Paid };
-        let end = if end == End::Expired && !has_session { End::Waiting } else { end };
-        History {
-            amount,
-            has_session,
-            has_intent,
-            reference,
-            failures,
-            slow,
-            end,
-            refunds,
-            bank,
-            old_shape,
-            gaps,
-        }
+        let reference = if way == Way::Session { reference } else { Reference::Intent };
+        let end = match (way, end) {
+            (Way::Charge, _) => End::Paid,
+            (Way::Intent, End::Expired) => End::Waiting,
+            (_, end) => end,
+        };
+        History { amount, way, reference, failures, slow, end, refunds, bank, old_shape, gaps }
     })
 }
 
@@ -192,14 +191,14 @@ impl Teller<'_> {
     }
 
     fn charge(&self) -> Value {
-        let History { amount, has_intent, old_shape, .. } = self.history;
+        let History { amount, way, .. } = self.history;
         let mut charge = json!({
             "id": format!("ch_{}", self.name), "object": "charge", "status": "succeeded", "paid": true, "captured": true,
             "amount": amount, "amount_captured": amount, "amount_refunded": self.gone(),
-            "currency": "usd", "created": BEGIN, "metadata": self.ours(!has_intent),
-            "payment_intent": if *has_intent { json!(format!("pi_{}", self.name)) } else { Value::Null },
+            "currency": "usd", "created": BEGIN, "metadata": self.ours(*way == Way::Charge),
+            "payment_intent": if *way == Way::Charge { Value::Null } else { json!(format!("pi_{}", self.name)) },
         });
-        if *old_shape {
+        if self.history.old_shape {
             let refunds: Vec<Value> = (0..self.refunds.len()).map(|nth| self.refund_object(nth)).collect();
             charge["refunds"] = json!({ "object": "list", "data": refunds });
         }
@@ -208,8 +207,7 @@ impl Teller<'_> {
 
     fn refund_object(&self, nth: usize) -> Value {
         let (id, amount, status) = &self.refunds[nth];
-        let History { has_intent, old_shape, .. } = self.history;
-        let intent = *has_intent && !old_shape;
+        let intent = self.history.way != Way::Charge && !self.history.old_shape;
         json!({
             "id": id, "object": "refund", "status": status, "amount": amount, "currency": "usd", "created": BEGIN + 1,
             "charge": format!("ch_{}", self.name), "metadata": {},
@@ -219,8 +217,8 @@ impl Teller<'_> {
 
     /// How far it comes before it is paid, or that it is.
     fn pay(&mut self) -> &'static str {
-        let History { has_session, has_intent, failures, slow, end, .. } = *self.history;
-        if !has_intent {
+        let History { way, failures, slow, end, .. } = *self.history;
+        if way == Way::Charge {
             self.say("charge.succeeded", self.charge());
             return "paid";
         }
@@ -235,7 +233,7 @@ impl Teller<'_> {
         if slow && matches!(end, End::Paid | End::Waiting) {
             self.wait();
             self.say("payment_intent.processing", self.intent("processing", false));
-            if has_session {
+            if way == Way::Session {
                 self.say("checkout.session.completed", self.session("complete", "unpaid"));
             }
             state = "processing";
@@ -258,7 +256,7 @@ impl Teller<'_> {
                 } else {
                     "checkout.session.completed"
                 };
-                if has_session {
+                if way == Way::Session {
                     self.say(kind, self.session("complete", "paid"));
                 }
                 "paid"
@@ -316,7 +314,7 @@ impl Teller<'_> {
                 "currency": "usd", "fee": if *amount < 0 { 1_500 } else { 0 }, "created": BEGIN + 2,
             })
         });
-        let intent = self.history.has_intent && !self.history.old_shape;
+        let intent = self.history.way != Way::Charge && !self.history.old_shape;
         json!({
             "id": format!("dp_{}", self.name), "object": "dispute", "status": status, "amount": self.history.amount,
             "currency": "usd", "charge": format!("ch_{}", self.name), "reason": "fraudulent", "created": BEGIN + 2,
@@ -328,7 +326,7 @@ impl Teller<'_> {
     fn dispute(&mut self, outcome: &mut Outcome) {
         let Some(bank) = self.history.bank else { return };
         let amount = self.history.amount;
-        let (none, gone, back) = ([], [("out", -amount)], [("out", -amount), ("in", amount)]);
+        let (none, gone, returned) = ([], [("out", -amount)], [("out", -amount), ("in", amount)]);
         if matches!(bank, Bank::Inquires | Bank::Drops) {
             self.say("charge.dispute.created", self.dispute_object("warning_needs_response", &none));
             if bank == Bank::Drops {
@@ -362,7 +360,7 @@ impl Teller<'_> {
         }
         if matches!(bank, Bank::SellerWins | Bank::AppealWon) {
             self.say("charge.dispute.closed", self.dispute_object("won", &gone));
-            self.say("charge.dispute.funds_reinstated", self.dispute_object("won", &back));
+            self.say("charge.dispute.funds_reinstated", self.dispute_object("won", &returned));
             (outcome.state, outcome.disputed) = (before, 0);
         }
     }

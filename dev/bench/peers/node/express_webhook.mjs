@@ -109,24 +109,28 @@ function key(account, name) {
   return sha256(`stripe\n${account}\n${name}`).readBigInt64BE(0);
 }
 
-async function observe(client, account, event, now) {
-  const word = heard(event);
-  const id = word.object_id;
-  const names = [...new Set([id, word.root_id, ...(word.reference ? [word.reference] : [])])];
+function lock(client, account, word) {
+  const names = [...new Set([word.object_id, word.root_id, ...(word.reference ? [word.reference] : [])])];
   const keys = names.map((name) => key(account, name)).sort((a, b) => (a < b ? -1 : 1));
-  await run(client, "lock", [keys]);
-  const known = await rowsOf(client, "known", ["stripe", account, [id, word.root_id]]);
+  return run(client, "lock", [keys]);
+}
+
+// What is asked together goes to Postgres together, and is answered there in this order.
+async function observe(client, account, event, word, now) {
+  const id = word.object_id;
+  const hold = (payment) => rowsOf(client, "hold", [payment, "stripe", account]);
+  const holding = word.reference === null ? [] : [hold(word.reference)];
+  const asked = [rowsOf(client, "known", ["stripe", account, [id, word.root_id]]), ...holding];
+  const [known, held] = await Promise.all(asked);
   const object = merge(known.find((row) => row.object_id === id), word);
   const claimed = object.payment_id ?? object.reference;
-  let payment;
-  if (claimed !== null) {
-    payment = (await rowsOf(client, "hold", [claimed, "stripe", account]))[0];
-    const agrees = payment?.currency === object.currency && Number(payment?.amount_minor) <= object.asked_minor;
-    if (object.payment_id === null && !agrees) payment = undefined;
-  }
+  let payment = held?.[0];
+  if (claimed !== null && payment?.id !== claimed) payment = (await hold(claimed))[0];
+  const agrees = payment?.currency === object.currency && Number(payment?.amount_minor) <= object.asked_minor;
+  if (object.payment_id === null && !agrees) payment = undefined;
   object.payment_id ??= payment?.id ?? null;
-  const { status, amount_minor: amount, asked_minor: asked, finality, rank, refetch_at: refetch } = object;
-  const value = [object.reference, object.payment_id, status, amount, asked, 0, object.currency, false];
+  const { status, amount_minor: amount, asked_minor: least, finality, rank, refetch_at: refetch } = object;
+  const value = [object.reference, object.payment_id, status, amount, least, 0, object.currency, false];
   const stood = [finality, object.seen_at.toISOString(), rank, refetch?.toISOString() ?? null, now];
   const writing = [run(client, "object", ["stripe", account, id, "payment_intent", object.root_id, ...value, ...stood])];
   if (word.status === "succeeded" && word.amount_minor !== 0) {
@@ -135,12 +139,13 @@ async function observe(client, account, event, now) {
     const when = at(event.data.object.created);
     writing.push(run(client, "moved", ["stripe", account, ...moved, [when], now]));
   }
-  await Promise.all(writing);
-  if (payment !== undefined) await follow(client, payment, now);
+  const reading = payment === undefined ? Promise.resolve([]) : rowsOf(client, "objects", [payment.id]);
+  const [objects] = await Promise.all([reading, ...writing]);
+  if (payment !== undefined) await follow(client, payment, objects, now);
 }
 
-async function follow(client, payment, now) {
-  const { state, received } = derive(await rowsOf(client, "objects", [payment.id]));
+async function follow(client, payment, objects, now) {
+  const { state, received } = derive(objects);
   if (state === payment.state && received === Number(payment.received_minor)) return;
   const paid = state === "paid";
   const change = [payment.id, state, received, 0, false, false, paid, paid, now];
@@ -166,12 +171,14 @@ async function takeIn(event, body, now) {
   const client = await pool.connect();
   try {
     await client.query("START TRANSACTION");
-    let isNew = (await run(client, "event", values)).rowCount === 1;
+    const word = heard(event);
+    const [written] = await Promise.all([run(client, "event", values), lock(client, account, word)]);
+    let isNew = written.rowCount === 1;
     if (!isNew) {
       const change = ["stripe", account, "", event.id, "done", null, null, at_, 0];
       isNew = (await run(client, "redirect", change)).rowCount === 1;
     }
-    if (isNew) await observe(client, account, event, at_);
+    if (isNew) await observe(client, account, event, word, at_);
     await client.query("COMMIT");
     client.release();
     return isNew;

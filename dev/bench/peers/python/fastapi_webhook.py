@@ -142,11 +142,13 @@ def key(account, name):
     return int.from_bytes(hashlib.sha256(f"stripe\n{account}\n{name}".encode()).digest()[:8], "big", signed=True)
 
 
-async def observe(db, account, event, now_us):
-    now, word = moment(now_us), heard(event)
-    object_id = word["object_id"]
-    names = {object_id, word["root_id"]} | ({str(word["reference"])} if word["reference"] else set())
+async def lock(db, account, word):
+    names = {word["object_id"], word["root_id"]} | ({str(word["reference"])} if word["reference"] else set())
     await db.execute(SQL["lock"], sorted(key(account, name) for name in names))
+
+
+async def observe(db, account, event, word, now_us):
+    now, object_id = moment(now_us), word["object_id"]
     known = await db.fetch(SQL["known"], "stripe", account, [object_id, word["root_id"]])
     one = merge(next((row for row in known if row["object_id"] == object_id), None), word, now)
     claimed = one["payment_id"] or one["reference"]
@@ -193,12 +195,14 @@ async def take_in(event, body, now_us):
         await db.execute("START TRANSACTION")
         try:
             written = await db.execute(SQL["event"], row_id, *row, happened_at, seal(row_id, body), *fate)
+            word = heard(event)
+            await lock(db, account, word)
             is_new = written == "INSERT 0 1"
             if not is_new:
                 change = ("stripe", account, "", event.id, "done", None, None, now, 0)
                 is_new = await db.execute(SQL["redirect"], *change) == "UPDATE 1"
             if is_new:
-                await observe(db, account, event, now_us)
+                await observe(db, account, event, word, now_us)
         except BaseException:
             await db.execute("ROLLBACK")
             raise

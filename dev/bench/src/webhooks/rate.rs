@@ -21,7 +21,7 @@ pub struct Rate {
     /// CPU microseconds a delivery: of the contender's processes, of Postgres'.
     pub application_us: f64,
     pub postgres_us: f64,
-    /// Of all cores' time: of both, and of whatever else there was, the driver above all.
+    /// Of all cores' time, what was neither's: the driver's above all.
     pub rest: f64,
 }
 

@@ -27,7 +27,7 @@ pub const NEW: &[&str] = &[
     "COMMIT",
 ];
 /// What a copy runs.
-pub const REPEAT: &[&str] = &["START TRANSACTION", "event", "redirect", "COMMIT"];
+pub const REPEAT: &[&str] = &["START TRANSACTION", "event", "lock", "redirect", "COMMIT"];
 
 /// One delivery's statements.
 pub struct Recorded {

@@ -17,16 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     /// BTCPay was asked, and has not looked.
-    TheCall,
+    Call,
     /// BTCPay has looked, and its answer is on the way.
-    TheAnswer,
+    Answer,
     /// The answer is there; its transaction is begun and waits.
-    TheCommit,
+    Commit,
     /// The row is done; another one is in hand.
-    TheEnd,
+    End,
 }
 
-const MOMENTS: [Before; 4] = [Before::TheCall, Before::TheAnswer, Before::TheCommit, Before::TheEnd];
+const MOMENTS: [Before; 4] = [Before::Call, Before::Answer, Before::Commit, Before::End];
 
 fn event() -> Result<Value> {
     Ok(serde_json::from_str(&request::event_text(NAME)?)?)
@@ -56,14 +56,14 @@ async fn dies(world: &World, shop: &Shop, invoice: &Invoice, moment: Before) -> 
     let mut admin = world.db.admin().await?;
     let holding = admin.transaction().await?;
     match moment {
-        Before::TheCall => faults.add(route, When::Always, Misbehaviour::Hang)?,
-        Before::TheAnswer => faults.add(route, When::Always, Misbehaviour::StallAfter { millis: 60_000 })?,
-        Before::TheCommit => {
+        Before::Call => faults.add(route, When::Always, Misbehaviour::Hang)?,
+        Before::Answer => faults.add(route, When::Always, Misbehaviour::StallAfter { millis: 60_000 })?,
+        Before::Commit => {
             holding
                 .batch_execute(&format!("SELECT FROM payments WHERE id = '{}' FOR UPDATE", invoice.id))
                 .await?;
         }
-        Before::TheEnd => {
+        Before::End => {
             let other = shop.paid(world).await?;
             let route = Route::service(Service::Btcpay).method("GET").path(&self::path(shop, &other));
             shop.told(world, &other, "InvoiceSettled").await?;
@@ -73,17 +73,17 @@ async fn dies(world: &World, shop: &Shop, invoice: &Invoice, moment: Before) -> 
     let event = event()?;
     let ready = async {
         match moment {
-            Before::TheCall | Before::TheAnswer => {
+            Before::Call | Before::Answer => {
                 until("the call", called).await?;
                 // The work is done by then, if it is done at all.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Before::TheCommit => {
+            Before::Commit => {
                 let waiting = "SELECT count(*) FROM pg_stat_activity
                                WHERE datname = current_database() AND wait_event_type = 'Lock'";
                 until("its transaction", async || Ok(world.db.count(waiting).await? > 0)).await?;
             }
-            Before::TheEnd => {
+            Before::End => {
                 let done =
                     format!("webhook_events WHERE state = 'done' AND object_id = '{}'", invoice.btcpay_id);
                 until("its end", async || Ok(rows(world, &done).await? > 0)).await?;
@@ -120,7 +120,7 @@ async fn killed_around_any_effect_nothing_is_lost_and_nothing_doubled_after_the_
             let paid = shop.paid(&world).await?;
             shop.told(&world, &paid, "InvoiceSettled").await?;
             dies(&world, &shop, &paid, moment).await?;
-            if moment == Before::TheEnd {
+            if moment == Before::End {
                 settled_once(&world, &paid).await?;
             } else {
                 untouched(&world, &paid).await?;

@@ -27,8 +27,8 @@ fn told(done: u64, dead: u64) -> Value {
 async fn metric(api: &RuntimeApi, name: &str) -> Result<u64> {
     api.wait_for_log(&format!("\"{name}\":"), LOGGED_WITHIN).await?;
     let lines = api.logs();
-    let parsed = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let found = parsed.filter_map(|line| line[name].as_u64()).next();
+    let mut parsed = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let found = parsed.find_map(|line| line[name].as_u64());
     found.ok_or_else(|| anyhow::anyhow!("{name} is no number: {lines:#?}"))
 }
 

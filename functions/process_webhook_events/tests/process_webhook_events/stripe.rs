@@ -16,7 +16,7 @@ use super::{NOTHING, Report, open, process, ring, rows, run_sql, wire};
 async fn told(world: &World, body: &[u8]) -> Result<()> {
     let event = stripe::Event::parse(body).map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let plan = plan(&event, false);
-    let db = world.wire("stripe_webhook", |config| Db::wire(config)).await?;
+    let db = world.wire("stripe_webhook", Db::wire).await?;
     let ring = ring(world).await?;
     let (random, now) = (Random::system(), world.now());
     let delivery = Delivery { event: &event, body, plan: &plan, ring: &ring, random: &random, now };

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 const NAME: &str = "reconcile_payments";
 /// More than any run here takes, and what is kept back of it.
-const A_RUN: Duration = Duration::from_secs(120);
+const A_RUN: Duration = Duration::from_mins(2);
 const PRICE: i64 = 21_000;
 const NONE: Part = Part { seen: 0, found: 0, failed: 0 };
 

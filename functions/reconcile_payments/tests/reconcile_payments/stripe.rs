@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::HOUR;
 async fn told(world: &World, body: &[u8]) -> Result<()> {
     let event = stripe::Event::parse(body).map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let plan = plan(&event, false);
-    let db = world.wire("stripe_webhook", |config| Db::wire(config)).await?;
+    let db = world.wire("stripe_webhook", Db::wire).await?;
     let mut config = world.config(world.environment(NAME)?);
     let ring = config.secret::<SealingKeys, KeyRing>("SEALING_SECRET").get().await?;
     let (random, now) = (Random::system(), world.now());

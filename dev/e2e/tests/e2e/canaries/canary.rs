@@ -79,8 +79,8 @@ impl Canaries {
 
     fn push(&mut self, canary: Canary) {
         for (at, form) in canary.forms.iter().enumerate() {
-            let start = form.as_bytes().first_chunk().expect("no form is this short");
-            self.starts.entry(*start).or_default().push((self.all.len(), at));
+            let start = std::array::from_fn(|byte| form.as_bytes()[byte]);
+            self.starts.entry(start).or_default().push((self.all.len(), at));
         }
         self.all.push(canary);
     }

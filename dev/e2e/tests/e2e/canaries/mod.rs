@@ -107,7 +107,9 @@ async fn a_function_that_refuses_its_configuration_names_no_value() -> Result<()
     let refused = stack.gateway.ready().await.expect_err("none of it is usable").to_string();
     let mut corpus = Corpus::default();
     corpus.log(&stack.log);
-    for function in ["create_challenge", "verify_lightning_signature", "register_individual_node", "stripe_webhook"] {
+    for function in
+        ["create_challenge", "verify_lightning_signature", "register_individual_node", "stripe_webhook"]
+    {
         assert!(refused.contains(function), "{refused}");
     }
     for named in [

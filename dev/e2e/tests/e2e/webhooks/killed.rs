@@ -45,6 +45,7 @@ async fn killed_at_any_point_of_its_transaction_nothing_is_lost_and_nothing_doub
             deaths += 1;
             let became = shop.becomes(payment, &format!("paid {PRICE} 0 t")).await;
             became.with_context(|| format!("killed {point} in round {round}"))?;
+            shop.quiet().await?;
             payments.push(payment);
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use aws_lc_rs::hmac;
 use data_encoding::HEXLOWER;
-use e2e::Result;
+use e2e::{Answer, Result};
 use http::Method;
 use sandbox::{Misbehaviour, Route, Service, When};
 use serde_json::json;
@@ -26,10 +26,7 @@ impl Scene {
             Some(Misbehaviour::Garbage),
         ];
         for trouble in troubles {
-            let memo = self.canaries.plant("memo of /v1/invoices");
-            let order = json!({ "amount_msat": 42_000, "memo": memo, "expiry_seconds": 600 });
-            let request = self.stack.client.post("/v1/invoices", &order).bearer(&self.tokens.access);
-            let answer = self.heard("an invoice", request).await?;
+            let answer = self.order().await?;
             ensure!(answer.status == 201, "{answer}");
             if let Some(trouble) = trouble {
                 faults.add(Route::service(Service::Btcpay).method("GET"), When::Always, trouble)?;
@@ -38,7 +35,20 @@ impl Scene {
             self.run_jobs().await?;
             faults.clear();
         }
+        // The memo is what BTCPay is sent, and so what it quotes.
+        let making = Route::service(Service::Btcpay).method("POST");
+        faults.add(making, When::Times(1), Misbehaviour::Quote { status: 422 })?;
+        let answer = self.order().await?;
+        ensure!(answer.status == 502, "{answer}");
+        faults.clear();
         Ok(())
+    }
+
+    async fn order(&mut self) -> Result<Answer> {
+        let memo = self.canaries.plant("memo of /v1/invoices");
+        let order = json!({ "amount_msat": 42_000, "memo": memo, "expiry_seconds": 600 });
+        let request = self.stack.client.post("/v1/invoices", &order).bearer(&self.tokens.access);
+        self.heard("an invoice", request).await
     }
 
     /// The newest invoice is paid, and we are told.

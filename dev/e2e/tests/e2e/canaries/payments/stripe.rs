@@ -174,6 +174,10 @@ impl Scene {
             body["data"]["object"]["amount_refunded"] = json!(301);
             let answer = self.tell("an event without tables", PLATFORM, body.to_string().as_bytes()).await?;
             ensure!(answer.status == status, "{away}: {answer}");
+            if status == 200 {
+                let left = "SELECT count(*) FROM webhook_events WHERE last_error_code = 'NOT_APPLIED'";
+                ensure!(self.stack.db.count(left).await? == 1, "it was applied");
+            }
             self.run_jobs().await?;
             admin.batch_execute(back).await?;
         }
