@@ -34,6 +34,8 @@ async fn fuzz(api: &str, more: &[&str], full: bool) -> Result<()> {
     command.args(["--no-color", "--warnings", "off"]);
     command.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks").env("PYTHONPATH", workspace().join("dev/xtask"));
     command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("STRIPE_PLATFORM_SECRET", sandbox::STRIPE_PLATFORM_SECRET);
+    command.env("STRIPE_CONNECT_SECRET", sandbox::STRIPE_CONNECT_SECRET);
     command.args(more);
     command::run(command).await
 }

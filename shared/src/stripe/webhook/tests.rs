@@ -9,7 +9,7 @@ const PLATFORM: &str = "whsec_sandbox_platform";
 const CONNECT: &str = "whsec_sandbox_connect";
 const BODY: &[u8] = br#"{"id":"evt_1"}"#;
 
-/// What Stripe's own libraries sign: PyPI `stripe` 16.1.0 and npm `stripe` 23.1.0 agree on each of them.
+/// What Stripe's own libraries sign: `stripe` 16.1.0 of `PyPI` and 23.1.0 of npm agree on each of them.
 const SIGNED: &[(&str, &[u8], &str)] = &[
     (PLATFORM, BODY, "t=1767960000,v1=7d0511cc0c08bf737fb8c408bc0a57e15da2d2728fc5ee49513bc1a77ac668f7"),
     (

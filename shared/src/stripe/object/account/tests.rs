@@ -9,7 +9,7 @@ fn read(account: &Value) -> Account {
 }
 
 /// An account of API v1; `enabled` is for charges, payouts and whether its details were submitted.
-fn v1(enabled: [bool; 3], requirements: Value, future: Value) -> AccountStatus {
+fn v1(enabled: [bool; 3], requirements: &Value, future: &Value) -> AccountStatus {
     let [charges, payouts, submitted] = enabled;
     read(&json!({"id": "acct_1", "object": "account", "charges_enabled": charges, "payouts_enabled": payouts,
         "details_submitted": submitted, "capabilities": {"transfers": "active"},
@@ -44,7 +44,7 @@ fn the_status_of_an_account_follows_from_its_flags_and_requirements() {
         (OPEN, json!({}), json!({"currently_due": ["x"]}), AccountStatus::ActionSoon),
     ] {
         assert_eq!(
-            v1(enabled, requirements.clone(), future.clone()),
+            v1(enabled, &requirements, &future),
             expected,
             "{enabled:?} {requirements} {future}"
         );
