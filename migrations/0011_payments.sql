@@ -47,8 +47,9 @@ CREATE TABLE payment_objects (
     payment_id     uuid CONSTRAINT payment_objects_payment_id_fkey REFERENCES payments,
     status         text NOT NULL,
     amount_minor   bigint NOT NULL DEFAULT 0,
-    -- What is to be paid, however much of it was: a reference is believed for no less than our own amount.
-    asked_minor    bigint NOT NULL DEFAULT 0,
+    -- What is to be paid, however much of it was: a reference that somebody else may have written is believed for no
+    -- less than our own amount. Nothing where only we can have written it.
+    asked_minor    bigint,
     refunded_minor bigint NOT NULL DEFAULT 0,
     currency       text,
     was_expired    boolean NOT NULL DEFAULT false,

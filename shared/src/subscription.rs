@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::{DbError, GenericClient, Row, Type, execute, query, query_opt};
 use crate::outbox::{self, Message};
-use crate::payment::{Heard, Source, Standing};
+use crate::payment::{self, Heard, Source, Standing};
 use crate::random::Random;
 use crate::stripe;
 
@@ -84,12 +84,15 @@ pub async fn claim(
 }
 
 /// Subscriptions that are nobody's and whose payment is on record by now, with their accounts.
-pub async fn unclaimed(client: &impl GenericClient) -> Result<Vec<(String, String)>, DbError> {
+pub async fn unclaimed(
+    client: &impl GenericClient,
+    now: OffsetDateTime,
+) -> Result<Vec<(String, String)>, DbError> {
     let rows = query(
         client,
         "SELECT s.account, s.subscription_id
          FROM subscriptions s
-         WHERE s.payment_id IS NULL
+         WHERE s.payment_id IS NULL AND s.created_at > $2
            AND (EXISTS (SELECT 1 FROM payments p
                         WHERE p.id = s.reference AND p.provider = s.provider AND p.account = s.account)
                 OR EXISTS (SELECT 1 FROM payment_objects o
@@ -97,7 +100,7 @@ pub async fn unclaimed(client: &impl GenericClient) -> Result<Vec<(String, Strin
                              AND o.kind = 'checkout_session' AND o.payment_id IS NOT NULL))
          ORDER BY s.created_at DESC
          LIMIT $1",
-        &[(&CLAIMED_AT_ONCE, Type::INT8)],
+        &[(&CLAIMED_AT_ONCE, Type::INT8), (&(now - payment::CLAIMED_FOR), Type::TIMESTAMPTZ)],
     )
     .await?;
     Ok(rows.iter().map(|row| (row.get("account"), row.get("subscription_id"))).collect())

@@ -5,6 +5,28 @@ use shared::db::{self, GenericClient, Row, Type};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// What stands before every selection of objects.
+macro_rules! objects {
+    ($from:literal) => {
+        concat!(
+            "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
+                    refunded_minor, currency, seen_at, refetch_at ",
+            $from
+        )
+    };
+}
+
+/// What stands before every selection of subscriptions, which are called `s`.
+macro_rules! subscriptions {
+    ($from:literal) => {
+        concat!(
+            "SELECT s.provider, s.account, s.subscription_id, s.reference, s.payment_id, s.status, s.cancel_at_period_end,
+                    s.current_period_end_at, s.entitled, s.version, s.seen_at ",
+            $from
+        )
+    };
+}
+
 /// What somebody means: one of our payments, or objects that are none's.
 pub struct Found {
     pub payment: Option<Row>,
@@ -23,7 +45,7 @@ pub struct Object {
     pub payment_id: Option<Uuid>,
     pub status: String,
     pub amount_minor: i64,
-    pub asked_minor: i64,
+    pub asked_minor: Option<i64>,
     pub refunded_minor: i64,
     pub currency: Option<String>,
     pub seen_at: OffsetDateTime,
@@ -91,13 +113,13 @@ async fn of_payment(client: &impl GenericClient, id: Uuid) -> Result<Found> {
     .await?;
     let rows = db::query(
         client,
-        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
-                refunded_minor, currency, seen_at, refetch_at
-         FROM (SELECT * FROM payment_objects WHERE payment_id = $1
-               UNION ALL
-               -- It names the payment, and is not taken for it.
-               SELECT * FROM payment_objects WHERE payment_id IS NULL AND reference IS NOT NULL AND reference = $1) o
-         ORDER BY root_id, created_at, object_id",
+        objects!(
+            "FROM (SELECT * FROM payment_objects WHERE payment_id = $1
+                   UNION ALL
+                   -- It names the payment, and is not taken for it.
+                   SELECT * FROM payment_objects WHERE payment_id IS NULL AND reference IS NOT NULL AND reference = $1) o
+             ORDER BY root_id, created_at, object_id"
+        ),
         &[(&id, Type::UUID)],
     )
     .await?;
@@ -109,23 +131,16 @@ async fn of_payment(client: &impl GenericClient, id: Uuid) -> Result<Found> {
 
 /// The objects of this id, whichever account they are of.
 async fn objects_called(client: &impl GenericClient, object_id: &str) -> Result<Vec<Object>> {
-    let rows = db::query(
-        client,
-        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
-                refunded_minor, currency, seen_at, refetch_at
-         FROM payment_objects WHERE object_id = $1",
-        &[(&object_id, Type::TEXT)],
-    )
-    .await?;
+    let rows =
+        db::query(client, objects!("FROM payment_objects WHERE object_id = $1"), &[(&object_id, Type::TEXT)])
+            .await?;
     Ok(rows.iter().map(Object::from).collect())
 }
 
 async fn subscriptions_called(client: &impl GenericClient, subscription_id: &str) -> Result<Vec<Row>> {
     Ok(db::query(
         client,
-        "SELECT provider, account, subscription_id, reference, payment_id, status, cancel_at_period_end,
-                current_period_end_at, entitled, version, seen_at
-         FROM subscriptions WHERE subscription_id = $1",
+        subscriptions!("FROM subscriptions s WHERE s.subscription_id = $1"),
         &[(&subscription_id, Type::TEXT)],
     )
     .await?)
@@ -143,17 +158,16 @@ async fn subscriptions_of(
     let roots = column(|object| &object.root_id);
     Ok(db::query(
         client,
-        "SELECT provider, account, subscription_id, reference, payment_id, status, cancel_at_period_end,
-                current_period_end_at, entitled, version, seen_at
-         FROM subscriptions
-         WHERE user_id = $1 AND payment_id = $2
-         UNION
-         SELECT s.provider, s.account, s.subscription_id, s.reference, s.payment_id, s.status, s.cancel_at_period_end,
-                s.current_period_end_at, s.entitled, s.version, s.seen_at
-         FROM unnest($3, $4, $5) o (provider, account, root_id) CROSS JOIN LATERAL (
-             SELECT * FROM subscriptions s
-             WHERE s.provider = o.provider AND s.account = o.account AND s.subscription_id = o.root_id LIMIT 1) s
-         ORDER BY subscription_id",
+        concat!(
+            subscriptions!("FROM subscriptions s WHERE s.user_id = $1 AND s.payment_id = $2"),
+            " UNION ",
+            subscriptions!(
+                "FROM unnest($3, $4, $5) o (provider, account, root_id) CROSS JOIN LATERAL (
+                     SELECT * FROM subscriptions s
+                     WHERE s.provider = o.provider AND s.account = o.account AND s.subscription_id = o.root_id LIMIT 1) s"
+            ),
+            " ORDER BY subscription_id"
+        ),
         &[
             (&user_id, Type::UUID),
             (&payment_id, Type::UUID),
@@ -169,11 +183,11 @@ async fn subscriptions_of(
 async fn with_roots(client: &impl GenericClient, roots: &[&str]) -> Result<Vec<Object>> {
     let rows = db::query(
         client,
-        "SELECT provider, account, object_id, root_id, kind, reference, payment_id, status, amount_minor, asked_minor,
-                refunded_minor, currency, seen_at, refetch_at
-         FROM payment_objects
-         WHERE root_id = ANY($1)
-         ORDER BY root_id, created_at, object_id",
+        objects!(
+            "FROM payment_objects
+             WHERE root_id = ANY($1)
+             ORDER BY root_id, created_at, object_id"
+        ),
         &[(&roots, Type::TEXT_ARRAY)],
     )
     .await?;

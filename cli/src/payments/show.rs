@@ -100,9 +100,9 @@ fn objects(said: &mut String, objects: &[Object]) -> Result<()> {
         .map(|object| {
             let currency = object.currency.as_deref().unwrap_or_default();
             let asked = match object.asked_minor {
-                0 => String::new(),
-                asked if asked == object.amount_minor => String::new(),
-                asked => format!(" of {} asked", money(asked, currency)),
+                None => String::new(),
+                Some(asked) if asked == object.amount_minor => String::new(),
+                Some(asked) => format!(" of {} asked", money(asked, currency)),
             };
             let refunded = match object.refunded_minor {
                 0 => String::new(),

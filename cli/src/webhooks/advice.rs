@@ -7,6 +7,13 @@ pub fn advice(code: &str) -> &'static str {
         "WRONG_ENDPOINT" => "sent to the endpoint of the other kind: see the webhook endpoints at Stripe",
         "NOT_APPLIED" => "our database refused what follows from it: see the log of process_webhook_events",
         "NOT_CONFIGURED" => "switch the provider on, then replay it",
+        "UNOPENED" => "put the key it was sealed with back into satchel/sealing, then replay it",
+        "GIVEN_UP" => {
+            "whoever took it up never came back: see the log of process_webhook_events around its tries"
+        }
+        "DISMISSED" => {
+            "it was dead, and an operator laid it to rest: webhook.dismissed in the audit log says what it died of"
+        }
         _ if code.ends_with("_KEY_REFUSED") => {
             "put a key that is good into the provider's secret, then replay it"
         }

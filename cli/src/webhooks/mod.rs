@@ -4,11 +4,13 @@
 //! list, show, dead   what is written down
 //! tail               what is being written down
 //! replay             rows set back, to be gone through by `process_webhook_events`
+//! dismiss            dead letters laid to rest
 //! which              the events that are meant; line: how one is printed; advice: what a code means
 //! ```
 
 mod advice;
 mod dead;
+mod dismiss;
 mod line;
 mod list;
 mod replay;
@@ -30,6 +32,7 @@ pub enum Command {
     Show(show::Args),
     Dead(dead::Args),
     Replay(replay::Args),
+    Dismiss(dismiss::Args),
     Tail(tail::Args),
 }
 
@@ -39,6 +42,7 @@ pub async fn run(command: Command) -> Result<String> {
         Command::Show(args) => show::run(args).await,
         Command::Dead(args) => dead::run(args).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Dismiss(args) => dismiss::run(args).await,
         Command::Tail(args) => tail::run(args).await,
     }
 }

@@ -24,8 +24,9 @@ const UNFINISHED: [State; 3] = [State::Received, State::Ignored, State::Dead];
 /// Have events gone through again, as if they had just come
 ///
 /// Says how many, and sets them back if told to with `--yes`; the function `process_webhook_events` does the rest. Takes
-/// events by their ids, or all that the options choose, but those that are done only by id or with `--state done`. What
-/// was gone through before does no harm a second time. Reads the secrets `database/jobs` and `audit`.
+/// events by their ids, or all that the options choose, but those that are done only by id or with `--state done`, and
+/// those that were dismissed only by id. What was gone through before does no harm a second time. Reads the secrets
+/// `database/jobs` and `audit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Our ids, or the provider's

@@ -90,10 +90,13 @@ fn next(event: &Event) -> String {
                 advice(code)
             )
         }
-        ("dead" | "ignored", Some(code)) => {
+        ("ignored", Some(code)) => {
             format!("{code}: {} (satchel webhooks replay {})", advice(code), event.id)
         }
-        ("dead", None) => format!("satchel webhooks replay {}", event.id),
+        ("dead", code) => {
+            let why = code.map(|code| format!("{code}: {}; ", advice(code))).unwrap_or_default();
+            format!("{why}satchel webhooks replay {0}, or satchel webhooks dismiss {0}", event.id)
+        }
         _ => "nothing to do".to_owned(),
     }
 }

@@ -21,6 +21,7 @@ mod setup_undo;
 mod setup_world;
 mod tool;
 mod verify_message;
+mod webhooks_dismiss;
 mod webhooks_list;
 mod webhooks_refused;
 mod webhooks_replay;

@@ -7,7 +7,7 @@ use crate::webhooks_world::Inbox;
 
 #[tokio::test]
 async fn arguments_that_make_no_sense_exit_2_with_what_would() -> Result<()> {
-    let wrong: [&[&str]; 20] = [
+    let wrong: [&[&str]; 22] = [
         &["webhooks"],
         &["webhooks", "list", "--state", "sad"],
         &["webhooks", "list", "--provider", "paypal"],
@@ -23,6 +23,8 @@ async fn arguments_that_make_no_sense_exit_2_with_what_would() -> Result<()> {
         &["webhooks", "replay"],
         &["webhooks", "replay", "--yes"],
         &["webhooks", "replay", "evt_1", "--state", "dead"],
+        &["webhooks", "dismiss"],
+        &["webhooks", "dismiss", "--state", "dead"],
         &["webhooks", "tail", "--state", "dead"],
         &["webhooks", "tail", "--for", "0"],
         &["payments"],
@@ -61,11 +63,12 @@ async fn a_database_that_is_away_is_named_and_its_password_is_not() -> Result<()
     let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     jobs["port"] = nobody.into();
     inbox.world.sandbox.secrets().put("satchel/database/jobs", &jobs.to_string());
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 8] = [
         &["webhooks", "list"],
         &["webhooks", "show", "evt_1"],
         &["webhooks", "dead"],
         &["webhooks", "replay", "evt_1"],
+        &["webhooks", "dismiss", "evt_1"],
         &["webhooks", "tail"],
         &["payments", "show", "pi_1"],
         &["payments", "unclaimed"],

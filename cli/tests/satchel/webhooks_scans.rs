@@ -53,7 +53,7 @@ async fn the_inbox_is_never_read_from_its_beginning_to_its_end() -> Result<()> {
     inbox.many(100, "dead", Duration::days(2)).await?;
     let id = inbox.told(&Told::default()).await?.to_string();
     inbox.sql("ANALYZE webhook_events").await?;
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &["webhooks", "list"],
         &["webhooks", "list", "--object", "ch_77"],
         &["webhooks", "list", "--object", "ch_77", "--since", "2d", "--limit", "100000"],
@@ -65,6 +65,7 @@ async fn the_inbox_is_never_read_from_its_beginning_to_its_end() -> Result<()> {
         &["webhooks", "dead"],
         &["webhooks", "replay", "--object", "ch_77"],
         &["webhooks", "replay", "--state", "done", "--since", "90m", "--until", "80m"],
+        &["webhooks", "dismiss", "evt_dead77"],
         &["webhooks", "replay", "--state", "dead", "--yes"],
         &["webhooks", "tail", "--for", "1"],
     ];

@@ -34,7 +34,8 @@ async fn an_event_is_shown_by_our_id_and_by_the_provider_s() -> Result<()> {
     }
     assert!(!said.contains("  due ") && !said.contains("  webhook "), "{said}");
     let next = format!(
-        "put a key that is good into the provider's secret, then replay it (satchel webhooks replay {id})"
+        "put a key that is good into the provider's secret, then replay it; satchel webhooks replay {id}, or satchel \
+         webhooks dismiss {id}\n"
     );
     assert!(said.contains(&next), "{said}");
     assert!(!said.contains("ann@example.com"), "what customers gave was not asked for: {said}");
@@ -120,6 +121,9 @@ async fn every_code_comes_with_something_to_do() -> Result<()> {
         reason::UNREADABLE,
         reason::NOT_APPLIED,
         reason::NOT_CONFIGURED,
+        reason::UNOPENED,
+        reason::GIVEN_UP,
+        reason::DISMISSED,
     ];
     let providers =
         code::ALL.iter().filter(|code| code.starts_with("STRIPE_") || code.starts_with("BTCPAY_"));

@@ -4,8 +4,6 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::time::Duration;
 
-const NS_PER_TICK: u64 = 10_000_000;
-
 /// Nanoseconds on a CPU so far, by every thread a process has now.
 pub fn cpu_ns(pid: u32) -> Result<u64> {
     let mut total = 0;
@@ -37,6 +35,7 @@ pub fn family_with_ended_ns(parent: u32) -> Result<u64> {
 
 /// What the children of a process used that have ended, to a hundredth of a second.
 pub fn ended_children_ns(parent: u32) -> Result<u64> {
+    const NS_PER_TICK: u64 = 10_000_000;
     let stat = fs::read_to_string(format!("/proc/{parent}/stat"))?;
     let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(13).take(2);
     Ok(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * NS_PER_TICK)
@@ -74,11 +73,6 @@ pub async fn busy_with_others() -> Result<f64> {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (busy_after, total_after) = cpu_times()?;
     Ok(ratio(busy_after - busy, (total_after - total).max(1)))
-}
-
-/// Nanoseconds in which somebody was on a CPU, all cores together, to a hundredth of a second.
-pub fn busy_ns() -> Result<u64> {
-    Ok(cpu_times()?.0 * NS_PER_TICK)
 }
 
 fn cpu_times() -> Result<(u64, u64)> {

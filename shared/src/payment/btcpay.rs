@@ -46,7 +46,7 @@ pub fn invoice(invoice: &BtcpayInvoice, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor,
-        asked_minor: amount_minor,
+        asked_minor: Some(amount_minor),
         refunded_minor: 0,
         // Of another currency nothing was asked for by us.
         currency: invoice.amount_msat.map(|_| BITCOIN.to_owned()),

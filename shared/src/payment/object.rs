@@ -56,8 +56,9 @@ pub struct Snapshot {
     pub status: String,
     pub standing: Standing,
     pub amount_minor: i64,
-    /// What is to be paid, however much of it was.
-    pub asked_minor: i64,
+    /// What is to be paid, however much of it was, where somebody else than us may have written the reference. It is
+    /// believed for no less than our own amount.
+    pub asked_minor: Option<i64>,
     pub refunded_minor: i64,
     /// In small letters; `None` when the object does not say.
     pub currency: Option<String>,
@@ -73,8 +74,7 @@ pub(super) struct Kept {
     pub(super) state: ObjectState,
     pub(super) reference: Option<Uuid>,
     pub(super) payment_id: Option<Uuid>,
-    /// The most it ever asked for.
-    pub(super) asked_minor: i64,
+    pub(super) asked_minor: Option<i64>,
     pub(super) standing: Standing,
     /// Two words stand alike and differ: the provider is to be asked.
     pub(super) disputed: bool,
@@ -101,7 +101,8 @@ impl Kept {
         kept.state.was_expired |= other.state.was_expired;
         kept.state.root_id = nearer_root(&word.object_id, &kept.state.root_id, &other.state.root_id);
         kept.reference = kept.reference.max(other.reference);
-        kept.asked_minor = kept.asked_minor.max(other.asked_minor);
+        // Where one word names us in a way that is ours alone, that holds.
+        kept.asked_minor = kept.asked_minor.and_then(|one| other.asked_minor.map(|other| one.max(other)));
         kept.state.currency = kept.state.currency.max(other.state.currency.clone());
         kept.payment_id = before.payment_id;
         kept

@@ -24,7 +24,7 @@ pub enum Observed {
 /// How many unclaimed objects one run looks at.
 const CLAIMED_AT_ONCE: i64 = 500;
 /// How long an object waits for our own row. One that is older is found by hearing of it again.
-const CLAIMED_FOR: Duration = Duration::days(7);
+pub const CLAIMED_FOR: Duration = Duration::days(7);
 
 /// Everything a word may change, to be [locked](object::lock) before it is heard.
 pub fn names(word: &Snapshot) -> Vec<String> {
@@ -128,13 +128,13 @@ async fn find_payment(
     Ok(None)
 }
 
-/// Whoever may write our id on an object cannot make it another price. A payer may, on a link of the same account:
-/// hence no less than was asked for. An invoice at BTCPay is of our own making, to the last millisatoshi.
+/// Metadata is written with the account's own key. What a payer may choose, as on a payment link, is believed for no less
+/// than our own amount; an invoice at BTCPay is of our own making, to the last millisatoshi.
 fn may_claim(object: &Kept, payment: &Payment) -> bool {
     let currency = object.state.currency.as_ref().is_some_and(|currency| *currency == payment.currency);
     let amount = match object.state.kind {
-        Kind::BtcpayInvoice => object.asked_minor == payment.amount_minor,
-        _ => object.asked_minor >= payment.amount_minor,
+        Kind::BtcpayInvoice => object.asked_minor == Some(payment.amount_minor),
+        _ => object.asked_minor.is_none_or(|asked| asked >= payment.amount_minor),
     };
     if !(currency && amount) {
         tracing::warn!(target: "payment", payment_id = %payment.id, object_id = object.state.object_id,
@@ -195,7 +195,7 @@ pub async fn unclaimed(client: &impl GenericClient, now: OffsetDateTime) -> Resu
          FROM payment_objects o
          JOIN payments p ON p.id = o.reference AND p.provider = o.provider AND p.account = o.account
          WHERE o.payment_id IS NULL AND o.reference IS NOT NULL AND o.created_at > $1
-           AND o.currency = p.currency AND o.asked_minor >= p.amount_minor
+           AND o.currency = p.currency AND COALESCE(o.asked_minor >= p.amount_minor, true)
          ORDER BY o.created_at DESC
          LIMIT $2",
         &[(&(now - CLAIMED_FOR), Type::TIMESTAMPTZ), (&CLAIMED_AT_ONCE, Type::INT8)],

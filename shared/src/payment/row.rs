@@ -89,7 +89,8 @@ pub(super) async fn hold_if(
     Ok(row.as_ref().map(Payment::from))
 }
 
-/// Writes down what a payment has become. Its end of waiting comes with it: what is settled is not asked about again.
+/// Writes down what a payment has become. Its end of waiting comes with it: what is settled is not asked about again,
+/// unless a hand did it, which may take it back.
 pub(super) async fn update(
     client: &impl GenericClient,
     payment: &Payment,
@@ -110,7 +111,7 @@ pub(super) async fn update(
             (&derived.late, Type::BOOL),
             (&derived.manually_marked, Type::BOOL),
             (&derived.entitled, Type::BOOL),
-            (&derived.state.is_settled(), Type::BOOL),
+            (&(derived.state.is_settled() && !derived.manually_marked), Type::BOOL),
             (&now, Type::TIMESTAMPTZ),
         ],
     )

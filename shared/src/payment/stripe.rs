@@ -36,7 +36,7 @@ pub fn session(session: &CheckoutSession, event_type: &str, seen_at: OffsetDateT
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: session.amount.unwrap_or_default(),
-        asked_minor: session.amount.unwrap_or_default(),
+        asked_minor: session.named_by_payer.then(|| session.amount.unwrap_or_default()),
         refunded_minor: 0,
         currency: session.currency.clone(),
         was_expired: status == "expired",
@@ -71,7 +71,7 @@ pub fn intent(intent: &PaymentIntent, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor,
-        asked_minor: intent.amount,
+        asked_minor: None,
         refunded_minor: 0,
         currency: Some(intent.currency.clone()),
         was_expired: false,
@@ -80,7 +80,11 @@ pub fn intent(intent: &PaymentIntent, seen_at: OffsetDateTime) -> Snapshot {
 }
 
 /// The charge, and before it the refunds that older API versions carry within.
+///
+/// What was authorised and not captured Stripe counts as refunded. Nobody had it, and so nobody got it back.
 pub fn charge(charge: &Charge, seen_at: OffsetDateTime) -> Vec<Snapshot> {
+    let captured = if charge.captured { charge.amount_captured } else { 0 };
+    let let_go = charge.amount - captured;
     let (status, order) = match charge.status.as_str() {
         "succeeded" if charge.paid && charge.captured => ("succeeded", (2, 0)),
         "pending" | "succeeded" => ("processing", (0, 1)),
@@ -104,13 +108,15 @@ pub fn charge(charge: &Charge, seen_at: OffsetDateTime) -> Vec<Snapshot> {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: charge.amount_captured,
-        asked_minor: charge.amount,
-        refunded_minor: charge.amount_refunded,
+        asked_minor: None,
+        refunded_minor: (charge.amount_refunded - let_go).max(0),
         currency: Some(charge.currency.clone()),
         was_expired: false,
         movements: moved.into_iter().collect(),
     };
-    charge.refunds.iter().map(|within| refund(within, seen_at)).chain([word]).collect()
+    let released = charge.refunds.iter().position(|within| let_go > 0 && within.amount == let_go);
+    let within = charge.refunds.iter().enumerate().filter(|(place, _)| Some(*place) != released);
+    within.map(|(_, within)| refund(within, seen_at)).chain([word]).collect()
 }
 
 /// The money leaves with the refund, whatever its status, and comes back if it fails.
@@ -143,7 +149,7 @@ pub fn refund(refund: &Refund, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: refund.amount,
-        asked_minor: 0,
+        asked_minor: None,
         refunded_minor: 0,
         currency: Some(refund.currency.clone()),
         was_expired: false,
@@ -188,7 +194,7 @@ pub fn dispute(dispute: &Dispute, seen_at: OffsetDateTime) -> Snapshot {
         status: dispute.status.clone(),
         standing: Standing::new((0, rank), seen_at),
         amount_minor: dispute.amount,
-        asked_minor: 0,
+        asked_minor: None,
         refunded_minor: 0,
         currency: Some(dispute.currency.clone()),
         was_expired: false,
@@ -215,7 +221,7 @@ pub fn invoice(invoice: &Invoice, seen_at: OffsetDateTime) -> Snapshot {
         status: status.to_owned(),
         standing: Standing::new(order, seen_at),
         amount_minor: invoice.amount_paid,
-        asked_minor: invoice.amount_paid,
+        asked_minor: None,
         refunded_minor: 0,
         currency: Some(invoice.currency.clone()),
         was_expired: false,
@@ -261,3 +267,6 @@ fn given_back(reversal: &stripe::Reversal, object_id: &str, kind: MovementKind, 
         occurred_at: reversal.created_at,
     }
 }
+
+#[cfg(test)]
+mod tests;

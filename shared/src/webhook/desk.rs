@@ -1,9 +1,11 @@
-//! The inbox as an operator sees it: what is in it, and what of it is to be gone through again.
+//! The inbox as an operator sees it: what is in it, and what of it is to be gone through again, or never.
 //!
 //! Ids are made when a delivery comes in and sort by that moment, so a range of time is a range of the primary key.
 
+mod dismiss;
 mod replay;
 
+pub use dismiss::{Dismissed, dismiss};
 pub use replay::{count, next_ids, replay};
 
 use time::OffsetDateTime;
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use super::inbox;
 use crate::crypto::{KeyRing, OpenError, Secret};
-use crate::db::{DbError, GenericClient, Row, Type, query, query_one, query_opt};
+use crate::db::{DbError, GenericClient, Param, Row, Type, query, query_one, query_opt};
 
 /// What stands before every selection of whole events.
 macro_rules! events {
@@ -24,6 +26,19 @@ macro_rules! events {
         )
     };
 }
+
+/// A statement with what a filter chooses in its midst; its first parameters are [`Filter::chosen`].
+macro_rules! chosen {
+    ($before:expr, $rest:literal) => {
+        concat!(
+            $before,
+            "WHERE id >= $1 AND id < $2 AND state = ANY($3) AND ($4 IS NULL OR provider = $4)
+               AND ($5 IS NULL OR type = $5) AND ($6 IS NULL OR object_id = $6) AND ($7 IS NULL OR account = $7) ",
+            $rest
+        )
+    };
+}
+use chosen;
 
 /// How an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +78,41 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn states(&self) -> Vec<&'static str> {
-        self.states.iter().map(|state| state.name()).collect()
+    fn chosen(&self) -> Chosen<'_> {
+        Chosen {
+            filter: self,
+            from: self.since.map_or(Uuid::nil(), first_id),
+            to: self.until.map_or(Uuid::max(), first_id),
+            states: self.states.iter().map(|state| state.name()).collect(),
+        }
     }
+}
 
-    /// The first id within, and the first beyond.
-    fn ids(&self) -> (Uuid, Uuid) {
-        (self.since.map_or(Uuid::nil(), first_id), self.until.map_or(Uuid::max(), first_id))
+/// A filter as a statement takes it.
+struct Chosen<'a> {
+    filter: &'a Filter,
+    /// The first id within.
+    from: Uuid,
+    /// The first beyond.
+    to: Uuid,
+    states: Vec<&'static str>,
+}
+
+impl Chosen<'_> {
+    /// `$1` to `$7`, and what comes after them.
+    fn params<'a>(&'a self, more: &[Param<'a>]) -> Vec<Param<'a>> {
+        let Filter { provider, kind, object_id, account, .. } = self.filter;
+        let mut params: Vec<Param<'a>> = vec![
+            (&self.from, Type::UUID),
+            (&self.to, Type::UUID),
+            (&self.states, Type::TEXT_ARRAY),
+            (provider, Type::TEXT),
+            (kind, Type::TEXT),
+            (object_id, Type::TEXT),
+            (account, Type::TEXT),
+        ];
+        params.extend_from_slice(more);
+        params
     }
 }
 
@@ -129,27 +172,8 @@ fn read(rows: &[Row]) -> Vec<Event> {
 
 /// The newest first.
 pub async fn list(client: &impl GenericClient, filter: &Filter, limit: i64) -> Result<Vec<Event>, DbError> {
-    let (from, to) = filter.ids();
-    let rows = query(
-        client,
-        events!(
-            "WHERE id >= $1 AND id < $2 AND state = ANY($3) AND ($4 IS NULL OR provider = $4)
-               AND ($5 IS NULL OR type = $5) AND ($6 IS NULL OR object_id = $6) AND ($7 IS NULL OR account = $7)
-             ORDER BY id DESC
-             LIMIT $8"
-        ),
-        &[
-            (&from, Type::UUID),
-            (&to, Type::UUID),
-            (&filter.states(), Type::TEXT_ARRAY),
-            (&filter.provider, Type::TEXT),
-            (&filter.kind, Type::TEXT),
-            (&filter.object_id, Type::TEXT),
-            (&filter.account, Type::TEXT),
-            (&limit, Type::INT8),
-        ],
-    )
-    .await?;
+    let sql = chosen!(events!(""), "ORDER BY id DESC LIMIT $8");
+    let rows = query(client, sql, &filter.chosen().params(&[(&limit, Type::INT8)])).await?;
     Ok(read(&rows))
 }
 

@@ -88,7 +88,7 @@ impl Fate {
     }
 }
 
-/// Why an event was ignored, where the sender is told that all is well.
+/// Why an event stands as it does, where a provider's own code does not say it.
 pub mod reason {
     /// Nothing here follows from events of this type.
     pub const UNKNOWN_TYPE: &str = "UNKNOWN_TYPE";
@@ -108,6 +108,8 @@ pub mod reason {
     pub const UNOPENED: &str = "UNOPENED";
     /// Whoever took it up never came back, too often.
     pub const GIVEN_UP: &str = "GIVEN_UP";
+    /// It was dead, and an operator laid it to rest.
+    pub const DISMISSED: &str = "DISMISSED";
 }
 
 /// Whether a delivery told us anything.

@@ -166,9 +166,10 @@ impl Processor {
     }
 
     async fn read_invoice(&self, taken: &Taken, until: Instant) -> Result<Found, &'static str> {
-        let (Ok(store), Some(Ok(invoice))) =
-            (taken.account.parse(), taken.object_id.as_deref().map(str::parse))
-        else {
+        let Some(invoice) = &taken.object_id else {
+            return Ok(Found::Nothing(Fate::Ignored(reason::UNKNOWN_TYPE)));
+        };
+        let (Ok(store), Ok(invoice)) = (taken.account.parse(), invoice.parse()) else {
             return Ok(Found::Nothing(Fate::Dead(reason::UNREADABLE)));
         };
         let btcpay = self.btcpay.as_ref().ok_or(reason::NOT_CONFIGURED)?.until(until);
@@ -194,15 +195,15 @@ impl Processor {
                 let stripe = self.stripe.as_ref().ok_or(reason::NOT_CONFIGURED)?.until(until);
                 let asked_at = asked_at(&self.clock);
                 let account = self.breaker.call(Provider::Stripe, account(&stripe, &id, is_v2)).await;
-                let account = match account {
+                let effects = match account {
                     // Nobody lets us look any more, and nobody will tell us more than that.
-                    Err(error) if error.code == code::STRIPE_ACCOUNT_REFUSED => {
-                        return Ok(Found::Nothing(Fate::Ignored(error.code)));
+                    Err(error) if error.code == code::STRIPE_ACCOUNT_REFUSED => vec![Effect::Deauthorized],
+                    Err(error) => return Err(told(&error)),
+                    Ok(account) => {
+                        let object = Object::read(&account).map_err(|_| reason::UNREADABLE)?;
+                        events::effects(object, &event.kind, asked_at)
                     }
-                    other => other.map_err(|error| told(&error))?,
                 };
-                let object = Object::read(&account).map_err(|_| reason::UNREADABLE)?;
-                let effects = events::effects(object, &event.kind, asked_at);
                 Ok(Found::Effects { account: event.account, effects, seen_at: asked_at })
             }
             ended @ (Plan::Ignore(_) | Plan::Unreadable) => Ok(Found::Nothing(ended.fate(self.clock.now()))),

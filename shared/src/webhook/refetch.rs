@@ -4,10 +4,11 @@ use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
 use super::processor::{ProcessError, Processor, account, asked_at};
-use super::stripe as events;
+use super::stripe::{self as events, Effect};
 use crate::db::{self, DbError, GenericClient, Type, execute, query};
+use crate::log;
 use crate::stripe::{Kind, Object, Path, Stripe};
-use crate::upstream::{Provider, UpstreamError};
+use crate::upstream::{Provider, UpstreamError, code};
 
 const AT_ONCE: i64 = 50;
 /// How long an object waits whose provider could not say what it is.
@@ -32,7 +33,14 @@ pub async fn refetch(processor: &Processor, until: Instant) -> Result<u64, Proce
         if Instant::now() >= until {
             break;
         }
-        learnt += u64::from(ask(processor, &stripe, &one).await?);
+        match ask(processor, &stripe, &one).await {
+            Ok(is_learnt) => learnt += u64::from(is_learnt),
+            // It keeps none of the others from being asked about, and is itself in a minute.
+            Err(error) => {
+                let cause = log::causes(&error);
+                tracing::error!(target: "webhook", id = one.id, cause, "an object could not be written down");
+            }
+        }
     }
     Ok(learnt)
 }
@@ -50,7 +58,7 @@ async fn due(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Dis
              UNION ALL SELECT 'account', account, account, is_v2, refetch_at FROM connected_accounts
              WHERE refetch_at <= $1
          ) disputed
-         ORDER BY refetch_at LIMIT $2",
+         ORDER BY kind = 'account', refetch_at LIMIT $2",
         &[(&now, Type::TIMESTAMPTZ), (&AT_ONCE, Type::INT8)],
     )
     .await?;
@@ -70,26 +78,36 @@ async fn due(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Dis
 async fn ask(processor: &Processor, stripe: &Stripe, one: &Disputed) -> Result<bool, ProcessError> {
     let asked_at = asked_at(&processor.clock);
     let read = processor.breaker.call(Provider::Stripe, read(stripe, one)).await;
-    let object = read.inspect_err(|error| {
-        tracing::warn!(target: "webhook", id = one.id, %error, "an object could not be asked about");
-    });
-    let object = object.ok().and_then(|object| Object::read(&object).ok());
-
     let now = processor.clock.now();
     let mut connection = processor.db.connection_for_job().await?;
     let tx = connection.transaction().await?;
-    let learnt = object.is_some();
-    match object {
-        Some(object) => {
-            let effects = events::effects(object, if one.is_v2 { "v2." } else { "" }, asked_at);
-            let account = Some(one.account.as_str()).filter(|account| !account.is_empty());
-            events::lock(&tx, account, &effects).await?;
-            events::apply(&tx, &processor.random, account, (&effects, asked_at), now).await?;
+    let account = Some(one.account.as_str()).filter(|account| !account.is_empty());
+    let effects = match read {
+        Ok(object) => Object::read(&object).ok().map(|object| {
+            // Of an account it is the type of the event that says which API describes it.
+            events::effects(object, if one.is_v2 { "v2." } else { "" }, asked_at)
+        }),
+        Err(error) if error.code == code::STRIPE_ACCOUNT_REFUSED && account.is_some() => {
+            Some(vec![Effect::Deauthorized])
+        }
+        Err(error) => {
+            tracing::warn!(target: "webhook", id = one.id, %error, "an object could not be asked about");
+            None
+        }
+    };
+    match &effects {
+        Some(effects) => {
+            events::lock(&tx, account, effects).await?;
+            events::apply(&tx, &processor.random, account, (effects, asked_at), now).await?;
         }
         None => put_off(&tx, one, now + ASKED_AGAIN_AFTER).await?,
     }
+    // Of an object of an account that is nobody's any more nothing is learnt.
+    if effects.as_ref().is_some_and(|effects| effects.contains(&Effect::Deauthorized)) {
+        put_off(&tx, one, now + ASKED_AGAIN_AFTER).await?;
+    }
     db::commit(tx).await?;
-    Ok(learnt)
+    Ok(effects.is_some())
 }
 
 async fn read(stripe: &Stripe, one: &Disputed) -> Result<serde_json::Value, UpstreamError> {

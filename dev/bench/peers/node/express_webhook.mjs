@@ -119,8 +119,8 @@ function lock(client, account, word) {
 async function observe(client, account, event, word, now) {
   const id = word.object_id;
   const hold = (payment) => rowsOf(client, "hold", [payment, "stripe", account]);
-  const holding = word.reference === null ? [] : [hold(word.reference)];
-  const asked = [rowsOf(client, "known", ["stripe", account, [id, word.root_id]]), ...holding];
+  const asked = [rowsOf(client, "known", ["stripe", account, [id, word.root_id]])];
+  if (word.reference !== null) asked.push(hold(word.reference));
   const [known, held] = await Promise.all(asked);
   const object = merge(known.find((row) => row.object_id === id), word);
   const claimed = object.payment_id ?? object.reference;

@@ -81,7 +81,7 @@ struct Counts {
 impl Counts {
     const FULL: Self = Self {
         requests: 1_000,
-        warm_up: 300,
+        warm_up: 500,
         rounds: 3,
         rate: Duration::from_secs(5),
         rate_rounds: 3,

@@ -21,8 +21,8 @@ pub struct Rate {
     /// CPU microseconds a delivery: of the contender's processes, of Postgres'.
     pub application_us: f64,
     pub postgres_us: f64,
-    /// Of all cores' time, what was neither's: the driver's above all.
-    pub rest: f64,
+    /// The same of the driver, which is this process.
+    pub driver_us: f64,
 }
 
 /// Which deliveries come next.
@@ -48,7 +48,8 @@ pub async fn measure(
         lane.send(&deliveries[next.fetch_add(1, Ordering::Relaxed)]).await?;
     }
     ground.settle().await?;
-    let before = (crew.cpu_ns()?, family_with_ended_ns(ground.postmaster)?, machine::busy_ns()?);
+    let driver = || machine::cpu_ns(std::process::id());
+    let before = (crew.cpu_ns()?, family_with_ended_ns(ground.postmaster)?, driver()?);
     let (begin, mut running) = (Instant::now(), JoinSet::new());
     for mut lane in std::mem::take(&mut crew.lanes) {
         let (deliveries, next) = (Arc::clone(&deliveries), Arc::clone(&next));
@@ -72,13 +73,11 @@ pub async fn measure(
         crew.lanes.push(lane);
         times.extend(its);
     }
-    let elapsed = begin.elapsed();
     let application = crew.cpu_ns()? - before.0;
     let postgres = family_with_ended_ns(ground.postmaster)? - before.1;
-    let busy = machine::busy_ns()?.saturating_sub(before.2);
+    let driver = driver()? - before.2;
     crew.stop().await;
     let done = times.len() as u64;
-    let all = elapsed.as_secs_f64() * 1e9 * ratio(machine::cores() as u64, 1);
     times.sort_unstable_by(f64::total_cmp);
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
     Ok(Rate {
@@ -87,6 +86,6 @@ pub async fn measure(
         p99: at(99),
         application_us: ratio(application, done * 1_000),
         postgres_us: ratio(postgres, done * 1_000),
-        rest: ratio(busy.saturating_sub(application + postgres), 1) / all,
+        driver_us: ratio(driver, done * 1_000),
     })
 }

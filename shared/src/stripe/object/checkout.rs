@@ -8,6 +8,8 @@ pub struct CheckoutSession {
     pub id: String,
     /// `metadata.payment_id`, or else `client_reference_id`.
     pub reference: Option<Uuid>,
+    /// The reference is `client_reference_id`, which of a payment link is the payer's to choose.
+    pub named_by_payer: bool,
     /// `payment`, `subscription` or `setup`.
     pub mode: String,
     /// `open`, `complete` or `expired`.
@@ -23,9 +25,11 @@ pub struct CheckoutSession {
 
 impl CheckoutSession {
     pub(super) fn read(fields: Fields<'_>) -> Result<Self, Unreadable> {
+        let ours = fields.reference();
         Ok(Self {
             id: fields.word("id")?,
-            reference: fields.reference().or_else(|| fields.uuid("client_reference_id")),
+            named_by_payer: ours.is_none(),
+            reference: ours.or_else(|| fields.uuid("client_reference_id")),
             mode: fields.word("mode")?,
             status: fields.optional_word("status")?,
             payment_status: fields.word("payment_status")?,

@@ -46,6 +46,7 @@ fn a_checkout_session_is_read() {
     let expected = CheckoutSession {
         id: "cs_test_a1SatchelSession0001".into(),
         reference: Some(OURS),
+        named_by_payer: false,
         mode: "payment".into(),
         status: some("complete"),
         payment_status: "paid".into(),

@@ -3,61 +3,32 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Filter, State};
+use super::{Filter, State, chosen};
 use crate::db::{DbError, GenericClient, Type, execute, query};
 use crate::webhook::queue::LEASE;
 
-/// How many events there are in each state.
+/// How many events there are in each state, but those that were dismissed.
 pub async fn count(client: &impl GenericClient, filter: &Filter) -> Result<Vec<(String, i64)>, DbError> {
-    let (from, to) = filter.ids();
-    let rows = query(
-        client,
-        "SELECT state, count(*) AS events FROM webhook_events
-         WHERE id >= $1 AND id < $2 AND state = ANY($3) AND ($4 IS NULL OR provider = $4)
-           AND ($5 IS NULL OR type = $5) AND ($6 IS NULL OR object_id = $6) AND ($7 IS NULL OR account = $7)
-         GROUP BY state ORDER BY state",
-        &[
-            (&from, Type::UUID),
-            (&to, Type::UUID),
-            (&filter.states(), Type::TEXT_ARRAY),
-            (&filter.provider, Type::TEXT),
-            (&filter.kind, Type::TEXT),
-            (&filter.object_id, Type::TEXT),
-            (&filter.account, Type::TEXT),
-        ],
-    )
-    .await?;
+    let sql = chosen!(
+        "SELECT state, count(*) AS events FROM webhook_events ",
+        "AND last_error_code IS DISTINCT FROM 'DISMISSED' GROUP BY state ORDER BY state"
+    );
+    let rows = query(client, sql, &filter.chosen().params(&[])).await?;
     Ok(rows.iter().map(|row| (row.get("state"), row.get("events"))).collect())
 }
 
-/// The next ids after `after`, at most `limit`.
+/// The next ids after `after`, at most `limit`, but those of what was dismissed.
 pub async fn next_ids(
     client: &impl GenericClient,
     filter: &Filter,
     (after, limit): (Uuid, i64),
 ) -> Result<Vec<Uuid>, DbError> {
-    let (from, to) = filter.ids();
-    let rows = query(
-        client,
-        "SELECT id FROM webhook_events
-         WHERE id >= $1 AND id < $2 AND state = ANY($3) AND ($4 IS NULL OR provider = $4)
-           AND ($5 IS NULL OR type = $5) AND ($6 IS NULL OR object_id = $6) AND ($7 IS NULL OR account = $7)
-           AND id > $8
-         ORDER BY id
-         LIMIT $9",
-        &[
-            (&from, Type::UUID),
-            (&to, Type::UUID),
-            (&filter.states(), Type::TEXT_ARRAY),
-            (&filter.provider, Type::TEXT),
-            (&filter.kind, Type::TEXT),
-            (&filter.object_id, Type::TEXT),
-            (&filter.account, Type::TEXT),
-            (&after, Type::UUID),
-            (&limit, Type::INT8),
-        ],
-    )
-    .await?;
+    let sql = chosen!(
+        "SELECT id FROM webhook_events ",
+        "AND last_error_code IS DISTINCT FROM 'DISMISSED' AND id > $8 ORDER BY id LIMIT $9"
+    );
+    let chosen = filter.chosen();
+    let rows = query(client, sql, &chosen.params(&[(&after, Type::UUID), (&limit, Type::INT8)])).await?;
     Ok(rows.iter().map(|row| row.get("id")).collect())
 }
 

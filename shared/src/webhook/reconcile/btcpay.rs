@@ -7,16 +7,20 @@ use uuid::Uuid;
 use super::Tally;
 use crate::btcpay::{Btcpay, BtcpayInvoice, StoreId};
 use crate::db::{self, DbError, GenericClient, Row, Type, execute, query};
-use crate::payment::{self, Observed, Source, observe};
+use crate::log;
+use crate::payment::{self, Observed, Snapshot, Source, observe};
 use crate::upstream::{Provider, UpstreamError};
+use crate::webhook::desk::first_id;
 use crate::webhook::inbox::{self, Event, Fate, NewRow, Recorded, Sender};
 use crate::webhook::processor::{ProcessError, Processor};
 
 /// An invoice that was not paid is asked about for so long after it expired: somebody may have paid late.
 const POLLED_FOR: Duration = Duration::days(2);
-/// One that cannot be asked about is tried for longer; in the end its store is gone.
+/// One that is not over, or cannot be asked about, is tried for longer; in the end its store is gone.
 const FORGOTTEN_AFTER: Duration = Duration::days(30);
 const LEAST_WAIT: Duration = Duration::minutes(30);
+/// Longer than any deployment takes.
+const MADE_UP_FOR: Duration = Duration::days(2);
 /// Calls side by side, and invoices before the clock is looked at again.
 const AT_ONCE: usize = 8;
 const POLLED_AT_ONCE: i64 = 100;
@@ -30,34 +34,62 @@ struct Unsettled {
     expires_at: OffsetDateTime,
 }
 
-/// Asks about every invoice that is due to be asked about, until `until`.
+/// Asks about every invoice that is due to be asked about, until `until`, or until BTCPay is known to be away.
 pub async fn btcpay(processor: &Processor, until: Instant) -> Result<Tally, ProcessError> {
     let mut tally = Tally::default();
     let Some(client) = processor.btcpay.as_ref().map(|btcpay| btcpay.until(until)) else { return Ok(tally) };
     loop {
         let due = {
             let connection = processor.db.connection_for_job().await?;
+            make_up(connection.client(), processor.clock.now()).await?;
             unsettled(connection.client(), processor.clock.now()).await?
         };
-        if due.is_empty() {
-            return Ok(tally);
+        let mut moved = false;
+        let looks = stream::iter(due).map(|one| look(processor, &client, one, until));
+        let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
+        while let Some(looked) = looks.next().await {
+            let looked = looked.unwrap_or_else(|error| {
+                let cause = log::causes(&error);
+                tracing::error!(target: "webhook", cause, "an invoice could not be written down");
+                Looked::Failed
+            });
+            tally.seen += u64::from(looked != Looked::Untouched);
+            tally.found += u64::from(looked == Looked::News);
+            tally.failed += u64::from(looked == Looked::Failed);
+            moved |= matches!(looked, Looked::News | Looked::Nothing);
         }
-        let looks = stream::iter(due).map(|one| look(processor, &client, one)).buffer_unordered(AT_ONCE);
-        let mut looks = std::pin::pin!(looks);
-        while let Some(found) = looks.next().await {
-            tally.seen += 1;
-            match found? {
-                Ok(found) => tally.found += u64::from(found),
-                Err(error) => {
-                    tracing::warn!(target: "webhook", %error, "an invoice could not be read");
-                    tally.failed += 1;
-                }
-            }
-        }
-        if Instant::now() >= until {
+        // What failed may be due again at once: it is left to the next run.
+        if !moved || Instant::now() >= until {
             return Ok(tally);
         }
     }
+}
+
+/// What a look at an invoice came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    News,
+    Nothing,
+    Failed,
+    /// There was no time for it, or BTCPay is known to be away: it is as due as it was.
+    Untouched,
+}
+
+/// Payments of invoices that have none: made by the build before payments, while this one was being deployed.
+async fn make_up(client: &impl GenericClient, now: OffsetDateTime) -> Result<(), DbError> {
+    execute(
+        client,
+        "INSERT INTO payments
+             (id, user_id, provider, account, currency, amount_minor, expires_at, poll_at, created_at, updated_at)
+         SELECT i.id, i.user_id, 'btcpay', i.btcpay_store_id, 'btc', i.amount_msat,
+                i.created_at + i.expiry_seconds * interval '1 second', $2, i.created_at, $2
+         FROM invoices i
+         WHERE i.id >= $1 AND i.state <> 'refused' AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.id = i.id)
+         ON CONFLICT ON CONSTRAINT payments_pkey DO NOTHING",
+        &[(&first_id(now - MADE_UP_FOR), Type::UUID), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    Ok(())
 }
 
 async fn unsettled(client: &impl GenericClient, now: OffsetDateTime) -> Result<Vec<Unsettled>, DbError> {
@@ -81,22 +113,38 @@ async fn unsettled(client: &impl GenericClient, now: OffsetDateTime) -> Result<V
     Ok(rows.iter().map(unsettled).collect())
 }
 
-/// Asks about one invoice, and puts off when to ask again. Says whether that told us anything.
+/// Asks about one invoice, and puts off when to ask again.
 async fn look(
     processor: &Processor,
     btcpay: &Btcpay,
     one: Unsettled,
-) -> Result<Result<bool, UpstreamError>, ProcessError> {
+    until: Instant,
+) -> Result<Looked, ProcessError> {
+    if Instant::now() >= until {
+        return Ok(Looked::Untouched);
+    }
     let now = processor.clock.now();
-    let read = processor.breaker.call(Provider::Btcpay, read(btcpay, &one)).await;
-    let mut found = false;
-    if let Ok(invoices) = &read {
-        for invoice in invoices {
-            found |= hear(processor, &one.store, invoice, now).await?;
+    let (mut looked, mut is_over) = (Looked::Nothing, false);
+    match processor.breaker.call(Provider::Btcpay, read(btcpay, &one)).await {
+        Ok(invoices) => {
+            let words: Vec<Snapshot> =
+                invoices.iter().map(|invoice| payment::btcpay::invoice(invoice, now)).collect();
+            is_over = words.iter().all(|word| word.standing.finality > 0);
+            for word in &words {
+                if hear(processor, &one.store, word, now).await? {
+                    looked = Looked::News;
+                }
+            }
+        }
+        Err(error) if error.is_breaker_open() || Instant::now() >= until => return Ok(Looked::Untouched),
+        Err(error) => {
+            tracing::warn!(target: "webhook", payment_id = %one.payment_id, %error, "an invoice could not be read");
+            looked = Looked::Failed;
         }
     }
-    let again = read.is_err() || now < one.expires_at + POLLED_FOR;
-    let again = (again && now < one.expires_at + FORGOTTEN_AFTER).then(|| now + wait(&one, now));
+    let stops_at = one.expires_at + if is_over { POLLED_FOR } else { FORGOTTEN_AFTER };
+    let wait = if looked == Looked::Failed { LEAST_WAIT } else { wait(&one, now) };
+    let again = (now < stops_at).then(|| now + wait);
     let connection = processor.db.connection_for_job().await?;
     execute(
         connection.client(),
@@ -104,7 +152,7 @@ async fn look(
         &[(&one.payment_id, Type::UUID), (&again, Type::TIMESTAMPTZ)],
     )
     .await?;
-    Ok(read.map(|_| found))
+    Ok(looked)
 }
 
 /// The longer nobody paid the less often it is asked.
@@ -125,10 +173,9 @@ async fn read(btcpay: &Btcpay, one: &Unsettled) -> Result<Vec<BtcpayInvoice>, Up
 async fn hear(
     processor: &Processor,
     store: &str,
-    invoice: &BtcpayInvoice,
+    word: &Snapshot,
     now: OffsetDateTime,
 ) -> Result<bool, ProcessError> {
-    let word = payment::btcpay::invoice(invoice, now);
     let body = json!({ "invoice": word.object_id, "status": word.status, "amount_msat": word.amount_minor });
     let body = body.to_string();
     let event = Event {
@@ -151,8 +198,8 @@ async fn hear(
         return Ok(false);
     }
     let source = Source { provider: Sender::Btcpay.name(), account: store };
-    payment::lock(&tx, &source, payment::names(&word).iter().map(String::as_str)).await?;
-    let observed = observe(&tx, &processor.random, &source, &word, now).await?;
+    payment::lock(&tx, &source, payment::names(word).iter().map(String::as_str)).await?;
+    let observed = observe(&tx, &processor.random, &source, word, now).await?;
     db::commit(tx).await?;
     Ok(matches!(observed, Observed::Of { news: true, .. }))
 }

@@ -5,11 +5,12 @@ use tokio::time::Instant;
 
 use super::Tally;
 use crate::connected_account;
-use crate::db::{DbError, GenericClient, Type, execute, query};
+use crate::db::{self, DbError, GenericClient, Type, execute, query};
+use crate::log;
 use crate::stripe::{self as provider, EVENT_TYPES, Stripe};
 use crate::upstream::{Provider, UpstreamError, code};
 use crate::webhook::inbox::Recorded;
-use crate::webhook::processor::{ProcessError, Processor};
+use crate::webhook::processor::{ProcessError, Processor, asked_at};
 use crate::webhook::stripe::{Delivery, plan, take_in as take_in_delivery};
 
 /// How long Stripe keeps its events.
@@ -33,11 +34,19 @@ pub async fn stripe(processor: &Processor, until: Instant) -> Result<Tally, Proc
         loop {
             let now = processor.clock.now();
             let to = (from + WINDOW).min(now);
-            if let Err(error) = window(processor, &client, &account, (from - OVERLAP, to), &mut tally).await?
-            {
+            let gone_through = window(processor, &client, &account, (from - OVERLAP, to), &mut tally).await?;
+            if let Err(error) = &gone_through {
                 tracing::warn!(target: "webhook", account, %error, "Stripe's events could not be gone through");
-                // Whoever owns the account took it from us, and that is no failure.
-                tally.failed += u64::from(error.code != code::STRIPE_ACCOUNT_REFUSED);
+                if error.code == code::STRIPE_ACCOUNT_REFUSED {
+                    // Whoever owns the account took it from us, and that is no failure.
+                    taken_from_us(processor, &account).await?;
+                } else {
+                    tally.failed += u64::from(Instant::now() < until);
+                }
+                break;
+            }
+            if gone_through.is_ok_and(|whole| !whole) {
+                // The cursor waits for what could not be taken in.
                 break;
             }
             let connection = processor.db.connection_for_job().await?;
@@ -60,9 +69,11 @@ async fn accounts(client: &impl GenericClient) -> Result<Vec<(String, Option<Off
         client,
         "SELECT a.account, c.reached_at
          FROM (SELECT '' AS account
-               UNION SELECT account FROM connected_accounts WHERE status <> 'deauthorized'
+               UNION SELECT account FROM connected_accounts
                UNION SELECT account FROM payments WHERE provider = 'stripe') a
          LEFT JOIN reconcile_cursors c ON c.provider = 'stripe' AND c.account = a.account
+         WHERE NOT EXISTS (SELECT 1 FROM connected_accounts d
+                           WHERE d.account = a.account AND d.status = 'deauthorized')
          ORDER BY c.reached_at NULLS FIRST, a.account",
         &[],
     )
@@ -88,16 +99,17 @@ async fn move_cursor(
     Ok(())
 }
 
-/// Every event between two times. What Stripe could not be asked is the inner error.
+/// Every event between two times, and whether all of them are in the inbox now. What Stripe could not be asked is the
+/// inner error.
 async fn window(
     processor: &Processor,
     stripe: &Stripe,
     account: &str,
     (from, to): (OffsetDateTime, OffsetDateTime),
     tally: &mut Tally,
-) -> Result<Result<(), UpstreamError>, ProcessError> {
+) -> Result<Result<bool, UpstreamError>, ProcessError> {
     let connected = (!account.is_empty()).then_some(account);
-    let mut after: Option<String> = None;
+    let (mut after, mut missed) = (None::<String>, false);
     loop {
         let asking = stripe.events(connected, from, to, after.as_deref());
         let page = match processor.breaker.call(Provider::Stripe, asking).await {
@@ -117,10 +129,18 @@ async fn window(
         }
         tally.seen += u64::try_from(listed.len()).unwrap_or(u64::MAX);
         for (event, body) in unknown(processor, account, listed).await? {
-            tally.found += u64::from(take_in(processor, (&event, body), connected).await?);
+            match take_in(processor, (&event, body), connected).await {
+                Ok(is_new) => tally.found += u64::from(is_new),
+                Err(error) => {
+                    let cause = log::causes(&error);
+                    tracing::error!(target: "webhook", event_id = event.id, cause, "an event could not be taken in");
+                    tally.failed += 1;
+                    missed = true;
+                }
+            }
         }
         if !page.has_more || page.last.is_none() {
-            return Ok(Ok(()));
+            return Ok(Ok(!missed));
         }
         after = page.last;
     }
@@ -160,6 +180,15 @@ async fn take_in(
     let mut connection = processor.db.connection_for_job().await?;
     let delivery = Delivery { event, body, plan: &plan, ring: &ring, random, now };
     Ok(take_in_delivery(&mut connection, &delivery).await? == Recorded::New)
+}
+
+/// Nobody tells us more of this account.
+async fn taken_from_us(processor: &Processor, account: &str) -> Result<(), ProcessError> {
+    let mut connection = processor.db.connection_for_job().await?;
+    let tx = connection.transaction().await?;
+    let now = processor.clock.now();
+    connected_account::deauthorize(&tx, account, asked_at(&processor.clock), now).await?;
+    Ok(db::commit(tx).await?)
 }
 
 /// Has the accounts asked about of which nothing was heard for a day: what API v2 tells is in no list of events.

@@ -43,11 +43,7 @@ fn the_status_of_an_account_follows_from_its_flags_and_requirements() {
         (OPEN, json!({}), json!({"current_deadline": 1_767_960_000}), AccountStatus::ActionSoon),
         (OPEN, json!({}), json!({"currently_due": ["x"]}), AccountStatus::ActionSoon),
     ] {
-        assert_eq!(
-            v1(enabled, &requirements, &future),
-            expected,
-            "{enabled:?} {requirements} {future}"
-        );
+        assert_eq!(v1(enabled, &requirements, &future), expected, "{enabled:?} {requirements} {future}");
     }
 }
 
