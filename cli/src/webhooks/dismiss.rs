@@ -45,12 +45,8 @@ pub async fn run(args: Args) -> Result<String> {
         left.remove(&event.id);
     }
     if !left.is_empty() {
-        bail!(
-            "{} of {} no dead letter, and none was dismissed: {}",
-            left.len(),
-            count(ids.len(), "event"),
-            listed(left.values())
-        );
+        let listed = listed(left.values());
+        bail!("nothing was dismissed; not dead ({} of {}): {listed}", left.len(), ids.len());
     }
     for event in &dismissed {
         let entry = Entry {

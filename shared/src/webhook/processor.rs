@@ -2,7 +2,7 @@
 //!
 //! | the row is of | asked for | applied |
 //! |---|---|---|
-//! | BTCPay | the invoice, by the store and id in the row | its word, if it is an order of ours |
+//! | BTCPay | the invoice, by the store and id in the row | its word, whose order it may be |
 //! | Stripe, self-contained | nothing | what follows from it, as when it came |
 //! | Stripe, "something changed" | the account | its description |
 //!

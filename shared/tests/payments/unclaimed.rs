@@ -60,12 +60,11 @@ async fn the_next_event_finds_our_own_row_without_the_job() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_row_of_another_provider_account_currency_or_price_claims_nothing() -> Result<()> {
+async fn a_row_of_another_provider_account_or_currency_claims_nothing() -> Result<()> {
     for (place, (source, asked)) in [
         (("btcpay", "store"), ("usd", AMOUNT)),
         (("stripe", "acct_1"), ("usd", AMOUNT)),
         (("stripe", ""), ("eur", AMOUNT)),
-        (("stripe", ""), ("usd", AMOUNT + 1)),
     ]
     .into_iter()
     .enumerate()
@@ -88,6 +87,41 @@ async fn a_row_of_another_provider_account_currency_or_price_claims_nothing() ->
             assert!(books["entitled"].is_empty());
         }
     }
+    Ok(())
+}
+
+/// A payment link of the same account takes our id from whoever pays, and any price its seller likes.
+#[tokio::test]
+async fn a_dear_payment_is_not_claimed_by_a_cheap_session_that_names_it() -> Result<()> {
+    for (asked, row_first) in [(AMOUNT + 1, true), (AMOUNT + 1, false), (AMOUNT, true), (AMOUNT, false)] {
+        let scene = Scene::start(1).await?;
+        let session = story::session(NAME, "complete", "paid", true);
+        let event = story::event(NAME, 1, "checkout.session.completed", session);
+        if row_first {
+            scene.payment(story::payment_id(NAME), asked).await?;
+        }
+        scene.tell(&event).await?;
+        if !row_first {
+            scene.payment(story::payment_id(NAME), asked).await?;
+        }
+        scene.claim().await?;
+        let expected = if asked > AMOUNT { "created 0 0 f f f" } else { "paid 0 0 f f t" };
+        assert_eq!(scene.books(NAME).await?["payments"], [expected], "{asked} asked, {row_first}");
+    }
+    Ok(())
+}
+
+/// Written with the account's own key, it is believed whatever there was to pay: a trial, a voucher.
+#[tokio::test]
+async fn a_session_of_nothing_to_pay_is_claimed_by_its_metadata() -> Result<()> {
+    let scene = Scene::start(1).await?;
+    scene.payment(story::payment_id(NAME), AMOUNT).await?;
+    let mut session = story::session(NAME, "complete", "no_payment_required", false);
+    session["amount_total"] = serde_json::json!(0);
+    session["client_reference_id"] = serde_json::Value::Null;
+    session["metadata"] = serde_json::json!({ "payment_id": story::payment_id(NAME) });
+    scene.tell(&story::event(NAME, 1, "checkout.session.completed", session)).await?;
+    assert_eq!(scene.books(NAME).await?["payments"], ["paid 0 0 f f t"]);
     Ok(())
 }
 
@@ -181,5 +215,59 @@ async fn an_id_of_ours_that_is_none_is_nobody_s() -> Result<()> {
         let books = scene.books(&name).await?;
         assert_eq!((objects_without_payment(&books), books["ledger"].len()), (1, 1), "{books:#?}");
     }
+    Ok(())
+}
+
+/// A payer may name our payment on a link of the same account, over another price; only our key writes metadata.
+#[tokio::test]
+async fn what_a_payer_may_name_is_claimed_at_its_price_and_what_our_key_names_at_any() -> Result<()> {
+    for (nth, (by_payer, asked, claimed)) in (1..).zip([
+        (true, AMOUNT, true),
+        (true, AMOUNT + 1, true),
+        (true, AMOUNT - 1, false),
+        (true, 0, false),
+        (false, AMOUNT - 1, true),
+        (false, 0, true),
+    ]) {
+        for row_first in [true, false] {
+            let scene = Scene::start(1).await?;
+            let name = format!("{nth:012}");
+            let mut session = story::session(&name, "complete", "paid", false);
+            session["amount_total"] = json!(asked);
+            if !by_payer {
+                session["client_reference_id"] = Value::Null;
+                session["metadata"] = json!({ "payment_id": story::payment_id(&name) });
+            }
+            if row_first {
+                scene.payment(story::payment_id(&name), AMOUNT).await?;
+            }
+            scene.tell(&story::event(&name, 1, "checkout.session.completed", session)).await?;
+            if !row_first {
+                scene.payment(story::payment_id(&name), AMOUNT).await?;
+                assert_eq!(scene.claim().await?, u64::from(claimed), "case {nth}");
+            }
+            let found = objects_without_payment(&scene.books(&name).await?) == 0;
+            assert_eq!(found, claimed, "case {nth}, row first: {row_first}");
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is paid at first, and the subscription says whose it is by its session alone.
+#[tokio::test]
+async fn a_trial_is_claimed_by_the_metadata_of_its_session() -> Result<()> {
+    let scene = Scene::start(1).await?;
+    scene.payment(story::payment_id(NAME), AMOUNT).await?;
+    let mut session = story::session(NAME, "complete", "no_payment_required", false);
+    (session["mode"], session["subscription"]) = (json!("subscription"), json!(format!("sub_{NAME}")));
+    (session["amount_total"], session["client_reference_id"]) = (json!(0), Value::Null);
+    session["metadata"] = json!({ "payment_id": story::payment_id(NAME) });
+    let mut subscription = story::subscription(NAME, "trialing");
+    subscription["metadata"] = json!({});
+    scene.tell(&story::event(NAME, 1, "customer.subscription.created", subscription)).await?;
+    scene.tell(&story::event(NAME, 2, "checkout.session.completed", session)).await?;
+    let books = scene.books(NAME).await?;
+    assert!(books["subscriptions"][0].starts_with("sub_ t trialing f t "), "{books:#?}");
+    assert_eq!(books["entitled"], ["sub_"]);
     Ok(())
 }

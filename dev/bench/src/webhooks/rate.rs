@@ -75,7 +75,7 @@ pub async fn measure(
     }
     let application = crew.cpu_ns()? - before.0;
     let postgres = family_with_ended_ns(ground.postmaster)? - before.1;
-    let driver = driver()? - before.2;
+    let driver = driver()?.saturating_sub(before.2);
     crew.stop().await;
     let done = times.len() as u64;
     times.sort_unstable_by(f64::total_cmp);

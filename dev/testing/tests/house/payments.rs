@@ -1,8 +1,11 @@
-//! What docs/operations.md lists of webhooks and payments is what the code knows.
+//! What docs/operations.md and the tool say of webhooks and payments is what the code knows.
 
 use crate::source::{Names, Outcome, literals, read, verdict};
 
 const PAGE: &str = "docs/operations.md";
+const ADVICE: &str = "cli/src/webhooks/advice.rs";
+const INBOX: &str = "shared/src/webhook/inbox.rs";
+const REASONS: &str = "pub mod reason {";
 
 /// The strings of a source between two of its lines.
 fn said(path: &str, from: &str, to: &str) -> Outcome<Names> {
@@ -57,8 +60,24 @@ fn every_word_in_a_column_is_explained() -> Outcome {
     ] {
         problems.extend(compare(what, &said(path, from, ends)?, &listed(&page, header)?));
     }
-    let reasons = said("shared/src/webhook/inbox.rs", "pub mod reason {", "\n}\n")?;
+    let reasons = said(INBOX, REASONS, "\n}\n")?;
     problems.extend(compare("code of an event", &reasons, &listed(&page, "last_error_code")?));
     verdict(&problems);
+    Ok(())
+}
+
+/// The tool prints what each code means; the providers' own it knows by how they end.
+#[test]
+fn the_tool_has_advice_for_every_code_of_an_event() -> Outcome {
+    let reasons = said(INBOX, REASONS, "\n}\n")?;
+    let advice = read(ADVICE)?;
+    let arms = advice.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
+    let arms = arms.filter(|(_, rest)| rest.trim_start().starts_with("=>"));
+    // Of a provider's codes it says more of some than how they end.
+    let known: Names =
+        arms.map(|(code, _)| code.to_owned()).filter(|code| !code.starts_with("STRIPE_")).collect();
+    let missing = reasons.difference(&known).map(|code| format!("{ADVICE}: say what `{code}` means"));
+    let left = known.difference(&reasons).map(|code| format!("{ADVICE}: no event has `{code}`: take it out"));
+    verdict(&missing.chain(left).collect::<Vec<_>>());
     Ok(())
 }

@@ -100,11 +100,9 @@ async fn an_account_that_cannot_be_asked_about_waits_and_one_that_was_taken_from
     world.sandbox.faults().up(Service::Stripe);
     stripe.deauthorize(&account)?;
     world.advance(time::Duration::minutes(1));
-    assert_eq!(process(&deps).await?, Report { ignored: 1, ..NOTHING });
-    assert_eq!(
-        rows(&world, "webhook_events WHERE state = 'ignored' AND last_error_code IS NOT NULL").await?,
-        1
-    );
+    assert_eq!(process(&deps).await?, Report { done: 1, ..NOTHING });
+    // Its owner's word that they took it away may never come.
+    assert!(status(&world, &account).await?.starts_with("deauthorized"));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use sandbox::{Misbehaviour, Route, Service, When};
 use testing::Result;
 use time::Duration;
 
-use super::{NONE, PRICE, Part, open, reconcile, rows, run_sql, settled_once, standing, wire};
+use super::{NONE, PRICE, Part, open, reconcile, reconcile_for, rows, run_sql, settled_once, standing, wire};
 
 #[tokio::test]
 async fn an_invoice_whose_webhook_was_lost_is_found_and_settled() -> Result<()> {
@@ -127,5 +127,46 @@ async fn settled_by_somebody_s_hand_is_paid_without_money() -> Result<()> {
         (rows(&world, "payments WHERE manually_marked").await?, rows(&world, "ledger").await?),
         (1, 0)
     );
+    Ok(())
+}
+
+/// What there was no time for is not a failure, and as due as before.
+#[tokio::test]
+async fn a_run_whose_time_is_over_leaves_the_rest_as_it_was() -> Result<()> {
+    let (world, shop) = open().await?;
+    let invoice = shop.invoice(&world).await?;
+    world.sandbox.btcpay().pay_invoice(&shop.store.id, &invoice.btcpay_id)?;
+    world.advance(Duration::minutes(6));
+    let due = "payments WHERE poll_at = created_at + interval '5 minutes'";
+    assert_eq!(rows(&world, due).await?, 1);
+    let deps = wire(&world).await?;
+    // All of it is kept back for its last words.
+    let report = reconcile_for(&deps, std::time::Duration::from_secs(10)).await?;
+    assert_eq!((report.btcpay.found, report.btcpay.failed, report.stripe.failed), (0, 0, 0));
+    assert_eq!(rows(&world, due).await?, 1, "it was put off");
+    assert_eq!(reconcile(&deps).await?.btcpay, Part { seen: 1, found: 1, failed: 0 });
+    settled_once(&world, &invoice).await
+}
+
+/// While BTCPay is away nobody is asked, and nobody is put off for it.
+#[tokio::test]
+async fn an_open_breaker_ends_the_asking_and_leaves_the_rest_as_it_was() -> Result<()> {
+    let (world, shop) = open().await?;
+    let deps = wire(&world).await?;
+    let mut invoices = Vec::new();
+    for _ in 0..40 {
+        invoices.push(shop.invoice(&world).await?);
+    }
+    world.advance(Duration::minutes(6));
+    world.sandbox.faults().broken(Service::Btcpay);
+    let report = reconcile(&deps).await?.btcpay;
+    assert_eq!(report.found, 0, "{report:?}");
+    let due = "payments WHERE poll_at = created_at + interval '5 minutes'";
+    let left = rows(&world, due).await?;
+    assert!((1..40).contains(&left), "{left} of 40 were left alone: {report:?}");
+    world.sandbox.faults().up(Service::Btcpay);
+    world.advance(Duration::minutes(1));
+    let report = reconcile(&deps).await?.btcpay;
+    assert_eq!((report.seen, report.failed), (left.unsigned_abs(), 0), "{report:?}");
     Ok(())
 }

@@ -26,7 +26,12 @@ async fn wire(world: &World) -> Result<Deps> {
 }
 
 async fn reconcile(deps: &Deps) -> Result<Report> {
-    let invocation = Invocation { id: String::from("an-invocation"), ends_at: Instant::now() + A_RUN };
+    reconcile_for(deps, A_RUN).await
+}
+
+/// As if the platform gave it this long.
+async fn reconcile_for(deps: &Deps, time: Duration) -> Result<Report> {
+    let invocation = Invocation { id: String::from("an-invocation"), ends_at: Instant::now() + time };
     run(deps, &invocation).await.map_err(|error| anyhow::Error::msg(shared::log::causes(error.as_ref())))
 }
 

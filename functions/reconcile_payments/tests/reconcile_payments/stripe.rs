@@ -242,6 +242,8 @@ async fn an_account_that_was_taken_from_us_is_no_failure() -> Result<()> {
     assert_eq!(report.failed, 0, "{report:?}");
     assert_eq!(standing(&world, own).await?, format!("paid {PRICE} 0 f t"));
     assert_eq!(standing(&world, gone).await?, "created 0 0 f f");
+    let known = format!("connected_accounts WHERE account = '{account}' AND status = 'deauthorized'");
+    assert_eq!(rows(&world, &known).await?, 1, "nobody else tells us");
     Ok(())
 }
 
@@ -259,5 +261,28 @@ async fn a_subscription_nobody_told_of_is_found_with_whose_it_is() -> Result<()>
     let owned = format!("subscriptions WHERE payment_id = '{payment}' AND status = 'active' AND entitled");
     assert_eq!(rows(&world, &owned).await?, 1);
     assert_eq!(rows(&world, "outbox WHERE topic = 'entitlement.granted' AND key LIKE 'sub%'").await?, 1);
+    Ok(())
+}
+
+/// What follows from one event is refused by the database; the others are taken in, and it is not lost.
+#[tokio::test]
+async fn an_event_the_database_refuses_waits_and_the_others_are_found() -> Result<()> {
+    let (world, shop) = open().await?;
+    let (bad, _) = shop.checkout(&world, None).await?;
+    let (good, _) = shop.checkout(&world, None).await?;
+    run_sql(
+        &world,
+        &format!("ALTER TABLE payments ADD CONSTRAINT odd CHECK (id <> '{bad}' OR state = 'created')"),
+    )
+    .await?;
+    world.advance(Duration::minutes(10));
+    let deps = wire(&world).await?;
+    reconcile(&deps).await?;
+    assert_eq!(standing(&world, good).await?, format!("paid {PRICE} 0 f t"));
+    assert_eq!(standing(&world, bad).await?, "created 0 0 f f");
+    assert!(
+        rows(&world, "webhook_events WHERE state = 'received' AND last_error_code = 'NOT_APPLIED'").await?
+            > 0
+    );
     Ok(())
 }
