@@ -82,8 +82,7 @@ async fn one_purpose_moves_alone_and_the_old_key_stays_for_the_others() -> Resul
     assert_eq!(audited(&keeper).await?.len(), 2);
 
     for _ in 0..3 {
-        keeper.rotate("all").await?.done();
-        keeper.a_while_later().await?;
+        keeper.rotate_and_wait().await?;
     }
     assert_eq!(keeper.held()?, [3], "neither is needed any more");
     assert_eq!(keeper.sealed_by(0).await?, [(3, ACCOUNTS)]);
@@ -162,8 +161,7 @@ async fn a_value_from_elsewhere_keeps_the_old_key_until_somebody_looked_at_it() 
     let (one, other) = (keeper.accounts[2], keeper.accounts[5]);
     let stolen = seal(&keeper.ring()?, 0, other, 1, today())?;
     keeper.put_value(0, one, &stolen).await?;
-    keeper.rotate("all").await?.done();
-    keeper.a_while_later().await?;
+    keeper.rotate_and_wait().await?;
 
     for _ in 0..2 {
         let ran = keeper.rotate("all").await?;
@@ -185,10 +183,8 @@ async fn a_value_from_elsewhere_keeps_the_old_key_until_somebody_looked_at_it() 
 async fn a_value_written_late_with_the_old_key_moves_too_and_puts_its_end_off() -> Result<()> {
     let keeper = Keeper::start(ACCOUNTS).await?;
     let before = keeper.ring()?;
-    keeper.rotate("all").await?.done();
-    keeper.a_while_later().await?;
-    keeper.rotate("all").await?.done();
-    keeper.a_while_later().await?;
+    keeper.rotate_and_wait().await?;
+    keeper.rotate_and_wait().await?;
     let account = keeper.accounts[0];
     keeper.put_value(1, account, &seal(&before, 1, account, 9, today())?).await?;
 
@@ -207,10 +203,8 @@ async fn a_value_written_late_with_the_old_key_moves_too_and_puts_its_end_off() 
 async fn a_value_written_while_the_tool_waits_is_looked_for_before_the_old_key_goes() -> Result<()> {
     let keeper = Keeper::start(ACCOUNTS).await?;
     let before = keeper.ring()?;
-    keeper.rotate("all").await?.done();
-    keeper.a_while_later().await?;
-    keeper.rotate("all").await?.done();
-    keeper.a_while_later().await?;
+    keeper.rotate_and_wait().await?;
+    keeper.rotate_and_wait().await?;
     let due_in_three_seconds = "UPDATE reseal_progress SET found_at = now() - interval '297 seconds'";
     keeper.admin.batch_execute(due_in_three_seconds).await?;
     let account = keeper.accounts[0];
@@ -240,11 +234,9 @@ async fn whatever_becomes_of_a_write_to_secrets_manager_the_next_run_goes_on() -
             faults.add(writing, When::Always, misbehave.clone())?;
             keeper.rotate("all").await?.failed();
             faults.clear();
-            keeper.rotate("all").await?.done();
-            keeper.a_while_later().await?;
+            keeper.rotate_and_wait().await?;
             if purpose == "adding" {
-                keeper.rotate("all").await?.done();
-                keeper.a_while_later().await?;
+                keeper.rotate_and_wait().await?;
             }
         }
         let held = keeper.held()?;

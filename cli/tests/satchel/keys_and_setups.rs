@@ -35,8 +35,7 @@ async fn setups_go_on_with_what_was_moved_and_the_old_key_is_not_missed() -> Res
     }
     let keeper = Keeper::of(setups.world, setups.tool).await?;
     for _ in 0..3 {
-        keeper.rotate("all").await?.done();
-        keeper.a_while_later().await?;
+        keeper.rotate_and_wait().await?;
     }
     assert_eq!(keeper.held()?, [2]);
     let setups = Setups::of(keeper.world).await?;

@@ -106,6 +106,12 @@ impl Keeper {
         Ok(self.ring()?.keys().map(|key| key.id).collect())
     }
 
+    /// A run that succeeds, and the time after which a key may go.
+    pub async fn rotate_and_wait(&self) -> Result<()> {
+        self.rotate("all").await?.done();
+        self.a_while_later().await
+    }
+
     /// Time passes for keys and rows: the tool goes by the database's clock, which nobody sets.
     pub async fn a_while_later(&self) -> Result<()> {
         self.change_keys(|created_at| created_at - A_WHILE)?;

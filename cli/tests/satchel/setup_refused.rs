@@ -1,11 +1,9 @@
 //! What every command of `satchel setup` says when it cannot begin.
 
-use std::net::TcpListener;
-
 use testing::Result;
 
 use crate::setup_world::Setups;
-use crate::tool::{Tool, document};
+use crate::tool::Tool;
 
 const ID: &str = "01a1fefa-c83d-7f8d-8fd4-ad4999db0c3f";
 const COMMANDS: [&[&str]; 6] =
@@ -35,10 +33,7 @@ async fn arguments_that_make_no_sense_exit_2_with_what_would() -> Result<()> {
     // Nothing is read before the arguments are.
     let tool = Tool::default();
     for arguments in wrong {
-        let ran = tool.run(&[&["setup"], arguments].concat()).await?;
-        assert!(ran.code == Some(2) && ran.stdout.is_empty(), "{arguments:?}: {ran:?}");
-        let helps = ["Usage: satchel setup", "For more information, try '--help'", "possible values"];
-        assert!(helps.iter().any(|help| ran.stderr.contains(help)), "{arguments:?}: {ran:?}");
+        tool.wants_others(&[&["setup"], arguments].concat()).await?;
     }
     for command in ["list", "show", "retry", "repair", "sweep", "undo"] {
         let said = tool.run(&["setup", command, "--help"]).await?.ok();
@@ -50,19 +45,8 @@ async fn arguments_that_make_no_sense_exit_2_with_what_would() -> Result<()> {
 #[tokio::test]
 async fn a_database_that_is_away_is_named_and_its_password_is_not() -> Result<()> {
     let setups = Setups::start().await?;
-    let mut jobs = document(&setups.world.sandbox, "satchel/database/jobs")?;
-    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    jobs["port"] = nobody.into();
-    setups.world.sandbox.secrets().put("satchel/database/jobs", &jobs.to_string());
-    for arguments in COMMANDS {
-        let said = setups.run(arguments).await?.refused();
-        assert!(
-            said.contains("connecting as satchel_jobs with satchel/database/jobs: "),
-            "{arguments:?}: {said}"
-        );
-        assert!(!said.contains(jobs["password"].as_str().unwrap_or("?")), "{said}");
-    }
-    Ok(())
+    let commands = COMMANDS.map(|arguments| [&["setup"], arguments].concat());
+    setups.tool.misses_the_database(&setups.world.sandbox, commands).await
 }
 
 #[tokio::test]

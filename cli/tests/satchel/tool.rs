@@ -1,6 +1,7 @@
 //! Running the binary.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use sandbox::Sandbox;
@@ -66,6 +67,39 @@ impl Tool {
             stdout: String::from_utf8(output.stdout)?,
             stderr: String::from_utf8(output.stderr)?,
         })
+    }
+}
+
+impl Tool {
+    /// The arguments make no sense: it says which would, on standard error alone, and exits 2.
+    pub async fn wants_others(&self, arguments: &[&str]) -> Result<()> {
+        let ran = self.run(arguments).await?;
+        assert!(ran.code == Some(2) && ran.stdout.is_empty(), "{arguments:?}: {ran:?}");
+        let usage = format!("Usage: satchel {}", arguments[0]);
+        let helps = [usage.as_str(), "For more information, try '--help'", "possible values"];
+        assert!(helps.iter().any(|help| ran.stderr.contains(help)), "{arguments:?}: {ran:?}");
+        Ok(())
+    }
+
+    /// Each of these commands says that the database is not there, and never what its password is.
+    pub async fn misses_the_database(
+        &self,
+        sandbox: &Sandbox,
+        commands: impl IntoIterator<Item: AsRef<[&str]>>,
+    ) -> Result<()> {
+        let mut jobs = document(sandbox, "satchel/database/jobs")?;
+        jobs["port"] = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().into();
+        sandbox.secrets().put("satchel/database/jobs", &jobs.to_string());
+        for arguments in commands {
+            let arguments = arguments.as_ref();
+            let said = self.run(arguments).await?.refused();
+            assert!(
+                said.contains("connecting as satchel_jobs with satchel/database/jobs: "),
+                "{arguments:?}: {said}"
+            );
+            assert!(!said.contains(jobs["password"].as_str().unwrap_or("?")), "{said}");
+        }
+        Ok(())
     }
 }
 

@@ -26,11 +26,7 @@ async fn a_dead_letter_is_laid_to_rest_by_either_id_and_it_is_audited() -> Resul
     assert_eq!(said, "2 dead letters dismissed\n");
     for id in [ours, theirs] {
         assert_eq!(inbox.standing(id).await?, at_rest());
-        let audited = format!(
-            "audit_logs WHERE action = 'webhook.dismissed' AND resource_type = 'webhook_events' AND resource_id = '{id}'
-             AND details ->> 'code' = 'UNREADABLE' AND request_id = 'satchel webhooks dismiss' AND user_id IS NULL"
-        );
-        assert_eq!(inbox.count(&audited).await?, 1);
+        assert_eq!(inbox.audited("webhook.dismissed", "dismiss", id, ("code", "UNREADABLE")).await?, 1);
     }
     let now = "webhook_events WHERE finished_at > now() - interval '1 minute'";
     assert_eq!(inbox.count(now).await?, 2, "it is kept as long as if it had just been ignored");

@@ -1,8 +1,6 @@
-use std::net::TcpListener;
-
 use testing::Result;
 
-use crate::tool::{Tool, document};
+use crate::tool::Tool;
 use crate::webhooks_world::Inbox;
 
 #[tokio::test]
@@ -34,10 +32,7 @@ async fn arguments_that_make_no_sense_exit_2_with_what_would() -> Result<()> {
     // Nothing is read before the arguments are.
     let tool = Tool::default();
     for arguments in wrong {
-        let ran = tool.run(arguments).await?;
-        assert!(ran.code == Some(2) && ran.stdout.is_empty(), "{arguments:?}: {ran:?}");
-        let helps = ["Usage: satchel ", "For more information, try '--help'"];
-        assert!(helps.iter().any(|help| ran.stderr.contains(help)), "{arguments:?}: {ran:?}");
+        tool.wants_others(arguments).await?;
     }
     let said = tool.run(&["webhooks", "list", "--since", "yesterday"]).await?.stderr;
     assert!(said.contains("a time is like 2026-01-09T12:00:00Z, or like 90s, 15m, 2h or 3d ago"), "{said}");
@@ -59,10 +54,6 @@ async fn a_range_that_is_none_is_refused() -> Result<()> {
 #[tokio::test]
 async fn a_database_that_is_away_is_named_and_its_password_is_not() -> Result<()> {
     let inbox = Inbox::start().await?;
-    let mut jobs = document(&inbox.world.sandbox, "satchel/database/jobs")?;
-    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    jobs["port"] = nobody.into();
-    inbox.world.sandbox.secrets().put("satchel/database/jobs", &jobs.to_string());
     let commands: [&[&str]; 8] = [
         &["webhooks", "list"],
         &["webhooks", "show", "evt_1"],
@@ -73,13 +64,5 @@ async fn a_database_that_is_away_is_named_and_its_password_is_not() -> Result<()
         &["payments", "show", "pi_1"],
         &["payments", "unclaimed"],
     ];
-    for arguments in commands {
-        let said = inbox.tool.run(arguments).await?.refused();
-        assert!(
-            said.contains("connecting as satchel_jobs with satchel/database/jobs: "),
-            "{arguments:?}: {said}"
-        );
-        assert!(!said.contains(jobs["password"].as_str().unwrap_or("?")), "{said}");
-    }
-    Ok(())
+    inbox.tool.misses_the_database(&inbox.world.sandbox, commands).await
 }

@@ -50,11 +50,7 @@ async fn one_that_is_named_begins_again_whatever_its_state_and_it_is_audited() -
     assert!(said.starts_with("2 events to be gone through again: ") && said.contains(INVOKE), "{said}");
     for id in [done, dead] {
         assert_eq!(inbox.standing(id).await?, again());
-        let audited = format!(
-            "audit_logs WHERE action = 'webhook.replayed' AND resource_type = 'webhook_events' AND resource_id = '{id}'
-             AND details ->> 'count' = '1' AND request_id = 'satchel webhooks replay' AND user_id IS NULL"
-        );
-        assert_eq!(inbox.count(&audited).await?, 1);
+        assert_eq!(inbox.audited("webhook.replayed", "replay", id, ("count", "1")).await?, 1);
     }
     for id in [received, ignored] {
         assert_eq!(inbox.standing(id).await?.1, 9, "nobody named it");

@@ -138,6 +138,21 @@ impl Inbox {
         Ok(self.admin.query_typed_one(&format!("SELECT count(*) FROM {from}"), &[]).await?.get(0))
     }
 
+    /// What the audit log says that `satchel webhooks` did with this event, in so many rows.
+    pub async fn audited(
+        &self,
+        action: &str,
+        command: &str,
+        id: Uuid,
+        (name, value): (&str, &str),
+    ) -> Result<i64> {
+        self.count(&format!(
+            "audit_logs WHERE action = '{action}' AND resource_type = 'webhook_events' AND resource_id = '{id}'
+             AND details ->> '{name}' = '{value}' AND request_id = 'satchel webhooks {command}' AND user_id IS NULL"
+        ))
+        .await
+    }
+
     /// State, attempts, error code, and whether it is due.
     pub async fn standing(&self, id: Uuid) -> Result<(String, i32, Option<String>, bool)> {
         let row = self

@@ -118,7 +118,7 @@ async fn a_session_of_nothing_to_pay_is_claimed_by_its_metadata() -> Result<()> 
     scene.payment(story::payment_id(NAME), AMOUNT).await?;
     let mut session = story::session(NAME, "complete", "no_payment_required", false);
     session["amount_total"] = serde_json::json!(0);
-    session["client_reference_id"] = serde_json::Value::Null;
+    session["client_reference_id"] = Value::Null;
     session["metadata"] = serde_json::json!({ "payment_id": story::payment_id(NAME) });
     scene.tell(&story::event(NAME, 1, "checkout.session.completed", session)).await?;
     assert_eq!(scene.books(NAME).await?["payments"], ["paid 0 0 f f t"]);

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use shared::db::roles::Role;
 use testing::postgres::Server;
+use tokio_postgres::Client;
 
 /// The inbox at one size.
 pub struct Point {
@@ -21,10 +22,11 @@ pub struct Point {
     pub ground: Ground,
     pub filled_in: std::time::Duration,
     pub warm: Vec<Warm>,
-    pub statements: Vec<Cost>,
     /// Of the table and each of its indexes, in bytes.
     pub sizes: Vec<(String, u64)>,
     next: u64,
+    /// Of each statement of [`NEW`].
+    seen: Vec<Vec<[f64; 4]>>,
 }
 
 /// A statement on its own, the middle of several events.
@@ -43,16 +45,9 @@ impl Point {
         ground.history().await?;
         let begin = std::time::Instant::now();
         fill(&ground, rows).await?;
-        let (filled_in, warm) = (begin.elapsed(), Vec::new());
-        Ok(Self {
-            rows,
-            ground,
-            filled_in,
-            warm,
-            statements: Vec::new(),
-            sizes: Vec::new(),
-            next: 10_000_000,
-        })
+        let (filled_in, seen) = (begin.elapsed(), vec![Vec::new(); NEW.len()]);
+        let sizes = sizes(&ground.admin).await?;
+        Ok(Self { rows, ground, filled_in, warm: Vec::new(), sizes, next: 10_000_000, seen })
     }
 
     async fn batch(&mut self, count: u64) -> Result<Batch> {
@@ -71,48 +66,37 @@ impl Point {
         Ok(())
     }
 
-    /// Nothing of these events is kept.
-    pub async fn explain(&mut self, recorded: &Recorded, events: u64) -> Result<()> {
-        let batch = self.batch(events + 1).await?;
-        let mut seen: Vec<Vec<[f64; 4]>> = vec![Vec::new(); NEW.len()];
-        for n in batch.numbers.clone() {
-            let statements = recorded.of(&self.ground, Whose::Of(&batch, n)).await?;
-            let admin = &self.ground.admin;
-            admin.batch_execute(&format!("BEGIN; SET LOCAL ROLE {}", Role::Webhooks.name())).await?;
-            for ((name, sql), seen) in NEW.iter().zip(statements).zip(&mut seen) {
-                if name.starts_with(char::is_uppercase) {
-                    continue;
-                }
-                let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
-                let plan: Value = admin.query_typed_one(&explain, &[]).await?.get(0);
-                let plan = plan.get(0).context("no plan")?;
-                let number =
-                    |pointer: &str| plan.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
-                let (hit, read) = (number("/Plan/Shared Hit Blocks"), number("/Plan/Shared Read Blocks"));
-                // The first finds nothing in memory.
-                if n > batch.numbers.start {
-                    seen.push([number("/Planning Time"), number("/Execution Time"), hit + read, read]);
-                }
+    /// Each statement of one event, of which nothing is kept.
+    pub async fn explain(&mut self, recorded: &Recorded) -> Result<()> {
+        let batch = self.batch(1).await?;
+        let statements = recorded.of(&self.ground, Whose::Of(&batch, batch.numbers.start)).await?;
+        let admin = &self.ground.admin;
+        admin.batch_execute(&format!("BEGIN; SET LOCAL ROLE {}", Role::Webhooks.name())).await?;
+        for ((name, sql), seen) in NEW.iter().zip(statements).zip(&mut self.seen) {
+            if name.starts_with(char::is_uppercase) {
+                continue;
             }
-            admin.batch_execute("ROLLBACK").await?;
+            let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
+            let plan: Value = admin.query_typed_one(&explain, &[]).await?.get(0);
+            let plan = plan.get(0).context("no plan")?;
+            let number = |pointer: &str| plan.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+            let (hit, read) = (number("/Plan/Shared Hit Blocks"), number("/Plan/Shared Read Blocks"));
+            seen.push([number("/Planning Time"), number("/Execution Time"), hit + read, read]);
         }
-        for (name, seen) in NEW.iter().zip(seen) {
-            if !seen.is_empty() {
-                let middle = |at: usize| percentile(&seen.iter().map(|one| one[at]).collect::<Vec<_>>(), 50);
-                let (planning_ms, execution_ms, pages, read) = (middle(0), middle(1), middle(2), middle(3));
-                self.statements.push(Cost { name, planning_ms, execution_ms, pages, read });
-            }
-        }
-        self.read_sizes().await
+        Ok(admin.batch_execute("ROLLBACK").await?)
     }
 
-    async fn read_sizes(&mut self) -> Result<()> {
-        let sql = "SELECT 'webhook_events' AS name, pg_table_size('webhook_events') AS bytes UNION ALL
-                   (SELECT indexrelid::regclass::text, pg_relation_size(indexrelid) FROM pg_index
-                    WHERE indrelid = 'webhook_events'::regclass ORDER BY 1)";
-        let rows = self.ground.admin.query_typed(sql, &[]).await?;
-        self.sizes = rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect();
-        Ok(())
+    /// The middle of what was seen of each statement.
+    pub fn statements(&self) -> Vec<Cost> {
+        let seen = NEW.iter().zip(&self.seen).filter(|(_, seen)| !seen.is_empty());
+        seen.map(|(name, seen)| {
+            // The first finds nothing in memory.
+            let middle =
+                |at: usize| percentile(&seen.iter().skip(1).map(|one| one[at]).collect::<Vec<_>>(), 50);
+            let (planning_ms, execution_ms, pages, read) = (middle(0), middle(1), middle(2), middle(3));
+            Cost { name, planning_ms, execution_ms, pages, read }
+        })
+        .collect()
     }
 
     /// The middle of the rounds: p50 and p99 in milliseconds, then CPU microseconds of the function and of Postgres.
@@ -125,4 +109,12 @@ impl Point {
     pub fn bytes_a_row(&self) -> f64 {
         ratio(self.sizes.iter().map(|(_, bytes)| bytes).sum(), self.rows)
     }
+}
+
+async fn sizes(admin: &Client) -> Result<Vec<(String, u64)>> {
+    let sql = "SELECT 'webhook_events' AS name, pg_table_size('webhook_events') AS bytes UNION ALL
+               (SELECT indexrelid::regclass::text, pg_relation_size(indexrelid) FROM pg_index
+                WHERE indrelid = 'webhook_events'::regclass ORDER BY 1)";
+    let rows = admin.query_typed(sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect())
 }

@@ -58,26 +58,18 @@ impl Report {
     fn statements(&self, text: &mut String) -> Result<()> {
         text.push_str("\nEach statement alone, by `EXPLAIN (ANALYZE, BUFFERS)`: planned in and run in so many microseconds, and how many pages it looked at.\n\n| statement |");
         self.header(text)?;
-        let costs = |name: &str| -> Vec<&Cost> {
-            self.points
-                .iter()
-                .filter_map(|point| point.statements.iter().find(|cost| cost.name == name))
-                .collect()
-        };
-        for cost in self.points.first().map(|point| point.statements.as_slice()).unwrap_or_default() {
+        let costs: Vec<Vec<Cost>> = self.points.iter().map(Point::statements).collect();
+        for (at, cost) in costs.first().map(Vec::as_slice).unwrap_or_default().iter().enumerate() {
             write!(text, "| `{}` |", cost.name)?;
-            for cost in costs(cost.name) {
-                let from_disk = if cost.read > 0.0 {
-                    format!(", {:.0} of them not in memory", cost.read)
-                } else {
-                    String::new()
-                };
+            for cost in costs.iter().filter_map(|costs| costs.get(at)) {
+                let Cost { planning_ms, execution_ms, pages, read, .. } = cost;
+                let from_disk =
+                    if *read > 0.0 { format!(", {read:.0} of them not in memory") } else { String::new() };
                 write!(
                     text,
-                    " {:.0} + {:.0}, {:.0} pages{from_disk} |",
-                    cost.planning_ms * 1e3,
-                    cost.execution_ms * 1e3,
-                    cost.pages
+                    " {:.0} + {:.0}, {pages:.0} pages{from_disk} |",
+                    planning_ms * 1e3,
+                    execution_ms * 1e3
                 )?;
             }
             text.push('\n');

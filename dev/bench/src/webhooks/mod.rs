@@ -255,8 +255,10 @@ async fn by_size(server: &Server, recorded: &Recorded, counts: &Counts, report: 
             point.round(counts.requests, counts.warm_up).await?;
         }
     }
-    for point in &mut points {
-        point.explain(recorded, counts.explained).await?;
+    for _ in 0..counts.explained {
+        for point in &mut points {
+            point.explain(recorded).await?;
+        }
     }
     phase("what waits and what is looked up", report).await?;
     report.asked = queue::ask(&points, counts.asked).await?;

@@ -2,6 +2,7 @@
 
 mod applied;
 mod forged;
+mod killed;
 mod races;
 mod real;
 mod refused;
