@@ -182,6 +182,23 @@ impl Report {
             }
         }
         self.verdicts.append(&mut verdicts);
+        self.by_cpu(text)
+    }
+
+    /// What the rates would come to if nothing but these processes had the machine.
+    fn by_cpu(&self, text: &mut String) -> Result<()> {
+        let ours = self.rates.iter().find(|row| row.0 == What::New && row.1 == Contender::Ours);
+        let beside = self.extended.iter().find(|row| row.0 == What::New && !row.1.is_empty());
+        let (Some((_, _, ours)), Some((_, beside))) = (ours, beside) else { return Ok(()) };
+        let ours: Vec<f64> =
+            ours.iter().map(|run| run.application_us + run.postgres_us + run.driver_us).collect();
+        let beside: Vec<f64> = beside.iter().map(|run| run.application_us + run.postgres_us).collect();
+        let (ours, beside) = (percentile(&ours, 50), percentile(&beside, 50));
+        writeln!(
+            text,
+            "\nA new event takes {ours:.0} us of CPU, the driver's too, and pgbench's {beside:.0} us: by CPU alone, whoever else is busy, ours are {:.2} of pgbench's.",
+            beside / ours
+        )?;
         Ok(())
     }
 
