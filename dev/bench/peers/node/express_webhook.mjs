@@ -79,7 +79,7 @@ function heard(event) {
   const amount = status === "succeeded" ? intent.amount_received : intent.amount;
   const id = intent.id;
   const word = { object_id: id, root_id: id, reference, payment_id: null, status, amount_minor: amount, rank, finality };
-  return { ...word, asked_minor: intent.amount, currency: intent.currency, seen_at: new Date(event.created * 1000), refetch_at: null };
+  return { ...word, asked_minor: null, currency: intent.currency, seen_at: new Date(event.created * 1000), refetch_at: null };
 }
 
 const later = (one, other) =>
@@ -90,8 +90,7 @@ function merge(before, word) {
   if (before === undefined) return word;
   const kept = later(word, before) > 0 ? word : before;
   const refetch = later(word, before) === 0 && Number(before.amount_minor) !== word.amount_minor;
-  const asked = Math.max(Number(before.asked_minor), word.asked_minor);
-  const known = { reference: before.reference ?? word.reference, payment_id: before.payment_id, asked_minor: asked };
+  const known = { reference: before.reference ?? word.reference, payment_id: before.payment_id, asked_minor: null };
   return { ...kept, ...known, refetch_at: refetch ? new Date() : before.refetch_at };
 }
 
@@ -126,7 +125,7 @@ async function observe(client, account, event, word, now) {
   const claimed = object.payment_id ?? object.reference;
   let payment = held?.[0];
   if (claimed !== null && payment?.id !== claimed) payment = (await hold(claimed))[0];
-  const agrees = payment?.currency === object.currency && Number(payment?.amount_minor) <= object.asked_minor;
+  const agrees = payment?.currency === object.currency;
   if (object.payment_id === null && !agrees) payment = undefined;
   object.payment_id ??= payment?.id ?? null;
   const { status, amount_minor: amount, asked_minor: least, finality, rank, refetch_at: refetch } = object;

@@ -109,7 +109,7 @@ def heard(event):
         "payment_id": None,
         "status": status,
         "amount_minor": intent.amount_received if status == "succeeded" else intent.amount,
-        "asked_minor": intent.amount,
+        "asked_minor": None,
         "currency": intent.currency,
         "finality": finality,
         "seen_at": datetime.fromtimestamp(event.created, timezone.utc),
@@ -128,7 +128,6 @@ def merge(before, word, now):
         kept["refetch_at"] = now
     kept["reference"] = before["reference"] or word["reference"]
     kept["payment_id"] = before["payment_id"]
-    kept["asked_minor"] = max(before["asked_minor"], word["asked_minor"])
     return kept
 
 
@@ -154,7 +153,7 @@ async def observe(db, account, event, word, now_us):
     claimed = one["payment_id"] or one["reference"]
     payment = await db.fetchrow(SQL["hold"], claimed, "stripe", account) if claimed else None
     if payment and not one["payment_id"]:
-        agrees = payment["currency"] == one["currency"] and payment["amount_minor"] <= one["asked_minor"]
+        agrees = payment["currency"] == one["currency"]
         payment = payment if agrees else None
     if payment and not one["payment_id"]:
         one["payment_id"] = payment["id"]

@@ -45,7 +45,8 @@ async fn a_connection_that_breaks_while_it_is_held_costs_no_event() -> Result<()
     let names: Vec<String> = (0..6).map(|nth| nth.to_string()).collect();
     payments(&world, "", &names).await?;
     let deps = wire(&world).await?;
-    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    // Waits until they are gone, and not only told to go.
+    let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
                WHERE datname = current_database() AND usename = 'satchel_webhooks'";
     for name in &names {
         let call = signed(&world, PLATFORM, paid(name).to_string());
