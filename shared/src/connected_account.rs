@@ -62,10 +62,7 @@ async fn hear(
 ) -> Result<(), DbError> {
     payment::lock(client, &Source { provider: "stripe", account }, [account]).await?;
     let before = read(client, account).await?;
-    let after = match before.clone() {
-        Some(before) => before.hear(word),
-        None => word,
-    };
+    let after = Heard::after(before.clone(), word);
     if before.as_ref() == Some(&after) {
         return Ok(());
     }
@@ -81,20 +78,17 @@ async fn read(client: &impl GenericClient, account: &str) -> Result<Option<Heard
         &[(&account, Type::TEXT)],
     )
     .await?;
-    Ok(row.map(|row| Heard {
-        content: Content {
-            status: row.get("status"),
-            charges_enabled: row.get("charges_enabled"),
-            payouts_enabled: row.get("payouts_enabled"),
-            details_submitted: row.get("details_submitted"),
-            is_v2: row.get("is_v2"),
-        },
-        standing: Standing {
-            finality: row.get("finality"),
-            seen_at: row.get("seen_at"),
-            rank: row.get("rank"),
-        },
-        disputed: row.get::<_, Option<OffsetDateTime>>("refetch_at").is_some(),
+    Ok(row.map(|row| {
+        Heard::of_row(
+            &row,
+            Content {
+                status: row.get("status"),
+                charges_enabled: row.get("charges_enabled"),
+                payouts_enabled: row.get("payouts_enabled"),
+                details_submitted: row.get("details_submitted"),
+                is_v2: row.get("is_v2"),
+            },
+        )
     }))
 }
 

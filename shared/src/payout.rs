@@ -28,10 +28,7 @@ pub async fn observe(
 ) -> Result<(), DbError> {
     let word = Heard::new(content(payout), Standing::new(order(&payout.status), seen_at));
     let before = read(client, source, &payout.id).await?;
-    let after = match before.clone() {
-        Some(before) => before.hear(word),
-        None => word,
-    };
+    let after = Heard::after(before.clone(), word);
     if before.as_ref() != Some(&after) {
         write(client, source, &payout.id, &after, now).await?;
     }
@@ -89,20 +86,17 @@ async fn read(
         &[(&source.provider, Type::TEXT), (&source.account, Type::TEXT), (&payout_id, Type::TEXT)],
     )
     .await?;
-    Ok(row.map(|row| Heard {
-        content: Content {
-            status: row.get("status"),
-            amount_minor: row.get("amount_minor"),
-            currency: row.get("currency"),
-            arrival_at: row.get("arrival_at"),
-            failure_code: row.get("failure_code"),
-        },
-        standing: Standing {
-            finality: row.get("finality"),
-            seen_at: row.get("seen_at"),
-            rank: row.get("rank"),
-        },
-        disputed: row.get::<_, Option<OffsetDateTime>>("refetch_at").is_some(),
+    Ok(row.map(|row| {
+        Heard::of_row(
+            &row,
+            Content {
+                status: row.get("status"),
+                amount_minor: row.get("amount_minor"),
+                currency: row.get("currency"),
+                arrival_at: row.get("arrival_at"),
+                failure_code: row.get("failure_code"),
+            },
+        )
     }))
 }
 

@@ -62,10 +62,7 @@ pub async fn observe(
     );
     let before = read(client, source, id).await?;
     let reference = before.as_ref().and_then(|before| before.reference).max(subscription.reference);
-    let heard = match before.clone() {
-        Some(before) => before.heard.hear(word),
-        None => word,
-    };
+    let heard = Heard::after(before.as_ref().map(|before| before.heard.clone()), word);
     keep(client, random, source, id, before, (heard, reference), now).await
 }
 
@@ -207,20 +204,15 @@ impl From<&Row> for Kept {
     fn from(row: &Row) -> Self {
         let owner: (Option<Uuid>, Option<Uuid>) = (row.get("payment_id"), row.get("user_id"));
         Self {
-            heard: Heard {
-                content: Content {
+            heard: Heard::of_row(
+                row,
+                Content {
                     status: row.get("status"),
                     customer: row.get("customer"),
                     cancel_at_period_end: row.get("cancel_at_period_end"),
                     current_period_end_at: row.get("current_period_end_at"),
                 },
-                standing: Standing {
-                    finality: row.get("finality"),
-                    seen_at: row.get("seen_at"),
-                    rank: row.get("rank"),
-                },
-                disputed: row.get::<_, Option<OffsetDateTime>>("refetch_at").is_some(),
-            },
+            ),
             reference: row.get("reference"),
             owner: owner.0.zip(owner.1).map(|(payment_id, user_id)| Owner { payment_id, user_id }),
             entitled: row.get("entitled"),

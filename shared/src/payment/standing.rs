@@ -1,5 +1,7 @@
 use time::OffsetDateTime;
 
+use crate::db::Row;
+
 /// How one word about an object stands to another. Compared from the first field to the last; the greater one counts.
 ///
 /// An event's time is in whole seconds, and a webhook may be late by days. So an end that nothing takes back outdoes
@@ -32,6 +34,21 @@ pub struct Heard<T> {
 impl<T: Ord> Heard<T> {
     pub fn new(content: T, standing: Standing) -> Self {
         Self { content, standing, disputed: false }
+    }
+
+    /// What a row with the columns `finality`, `seen_at`, `rank` and `refetch_at` has on record.
+    pub fn of_row(row: &Row, content: T) -> Self {
+        let standing =
+            Standing { finality: row.get("finality"), seen_at: row.get("seen_at"), rank: row.get("rank") };
+        Self { content, standing, disputed: row.get::<_, Option<OffsetDateTime>>("refetch_at").is_some() }
+    }
+
+    /// What is on record once `word` was heard, whether or not anything was before.
+    pub fn after(before: Option<Self>, word: Self) -> Self {
+        match before {
+            Some(before) => before.hear(word),
+            None => word,
+        }
     }
 
     /// What is on record once another word was heard, in whichever order the two came.
