@@ -25,7 +25,7 @@ pub mod stripe;
 
 pub use movement::{Movement, MovementKind, record as record_movements};
 pub use object::{Kind, Snapshot};
-pub use observe::{CLAIMED_FOR, Observed, Unclaimed, claim, names, observe, unclaimed};
+pub use observe::{CLAIMED_FOR, Observed, Unclaimed, claim, lock_word, names, observe, unclaimed};
 pub use row::{NewPayment, Source, create};
 pub use standing::{Heard, Standing};
 pub use state::{Derived, ObjectState, PaymentState, derive};

@@ -32,6 +32,15 @@ pub fn names(word: &Snapshot) -> Vec<String> {
     [word.object_id.clone(), word.root_id.clone()].into_iter().chain(reference).collect()
 }
 
+/// [Locks](object::lock) everything that one word may change.
+pub async fn lock_word(
+    client: &impl GenericClient,
+    source: &Source<'_>,
+    word: &Snapshot,
+) -> Result<(), DbError> {
+    object::lock(client, source, names(word).iter().map(String::as_str)).await
+}
+
 /// Takes in what a provider says an object is: keeps it if it counts, finds whose it is, and lets the payment follow.
 /// Safe to repeat, in any order and beside itself. The transaction is the caller's, and holds the word's [`names`].
 pub async fn observe(

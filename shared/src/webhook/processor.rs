@@ -233,7 +233,7 @@ impl Processor {
             Found::Nothing(fate) => return Ok(*fate),
             Found::Word(word) => {
                 let source = Source { provider: Sender::Btcpay.name(), account: &taken.account };
-                payment::lock(client, &source, payment::names(word).iter().map(String::as_str)).await?;
+                payment::lock_word(client, &source, word).await?;
                 observe(client, &self.random, &source, word, now).await?;
             }
             Found::Effects { account, effects, seen_at } => {

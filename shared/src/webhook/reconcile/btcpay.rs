@@ -38,10 +38,10 @@ struct Unsettled {
 pub async fn btcpay(processor: &Processor, until: Instant) -> Result<Tally, ProcessError> {
     let mut tally = Tally::default();
     let Some(client) = processor.btcpay.as_ref().map(|btcpay| btcpay.until(until)) else { return Ok(tally) };
+    make_up(processor.db.connection_for_job().await?.client(), processor.clock.now()).await?;
     loop {
         let due = {
             let connection = processor.db.connection_for_job().await?;
-            make_up(connection.client(), processor.clock.now()).await?;
             unsettled(connection.client(), processor.clock.now()).await?
         };
         let mut moved = false;
@@ -198,7 +198,7 @@ async fn hear(
         return Ok(false);
     }
     let source = Source { provider: Sender::Btcpay.name(), account: store };
-    payment::lock(&tx, &source, payment::names(word).iter().map(String::as_str)).await?;
+    payment::lock_word(&tx, &source, word).await?;
     let observed = observe(&tx, &processor.random, &source, word, now).await?;
     db::commit(tx).await?;
     Ok(matches!(observed, Observed::Of { news: true, .. }))
