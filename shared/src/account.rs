@@ -17,6 +17,9 @@ const ONE_NODE: &str = "identities_one_node_per_user";
 pub enum IdentityKind {
     Did,
     Node,
+    Email,
+    Discord,
+    Privy,
 }
 
 impl IdentityKind {
@@ -24,6 +27,9 @@ impl IdentityKind {
         match self {
             Self::Did => "did",
             Self::Node => "node",
+            Self::Email => "email",
+            Self::Discord => "discord",
+            Self::Privy => "privy",
         }
     }
 }
@@ -227,4 +233,10 @@ pub async fn note_login(
     )
     .await?;
     Ok(noted == 1)
+}
+
+/// Whether the account is an administrator's.
+pub async fn is_admin(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
+    let row = query_opt(client, "SELECT 1 FROM admins WHERE user_id = $1", &[(&user_id, Type::UUID)]).await?;
+    Ok(row.is_some())
 }

@@ -44,6 +44,27 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/0010_invoices_and_webhooks.sql"),
     },
     Migration { version: 11, name: "payments", sql: include_str!("../../migrations/0011_payments.sql") },
+    Migration {
+        version: 12,
+        name: "identities_and_passwords",
+        sql: include_str!("../../migrations/0012_identities_and_passwords.sql"),
+    },
+    Migration { version: 13, name: "sessions", sql: include_str!("../../migrations/0013_sessions.sql") },
+    Migration {
+        version: 14,
+        name: "wallets_and_locks",
+        sql: include_str!("../../migrations/0014_wallets_and_locks.sql"),
+    },
+    Migration {
+        version: 15,
+        name: "preferences_and_private_beta",
+        sql: include_str!("../../migrations/0015_preferences_and_private_beta.sql"),
+    },
+    Migration {
+        version: 16,
+        name: "activity_logs",
+        sql: include_str!("../../migrations/0016_activity_logs.sql"),
+    },
 ];
 
 struct Migration {

@@ -190,6 +190,8 @@ pub fn read(event: &RawValue) -> (Request, Option<ApiError>) {
         path: event.raw_path.unwrap_or_default(),
         route: event.route_key.unwrap_or_default(),
         path_parameters: event.path_parameters,
+        query: event.raw_query_string.unwrap_or_default(),
+        cookies: event.cookies.unwrap_or_default(),
         headers: event.headers,
         body,
         source_ip: context.http.source_ip.and_then(|address| address.parse().ok()),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -52,6 +53,33 @@ pub fn refresh_cookie(token: &Secret<String>, lifetimes: Lifetimes) -> String {
     format!("__Host-rt={}; Path=/; Max-Age={max_age}; HttpOnly; Secure; SameSite=Strict", token.expose())
 }
 
+/// What a session runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    Web,
+    Ios,
+    Android,
+}
+
+impl Platform {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Ios => "ios",
+            Self::Android => "android",
+        }
+    }
+}
+
+/// Where a session is held, as its holder says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Device<'a> {
+    /// 1 to 128 characters of the client's own choosing.
+    pub id: Option<&'a str>,
+    pub platform: Option<Platform>,
+}
+
 /// A sign-in about to become a session.
 pub struct NewSession<'a> {
     pub id: Uuid,
@@ -61,6 +89,7 @@ pub struct NewSession<'a> {
     pub pubkey: Option<Pubkey>,
     pub ip: Option<IpAddr>,
     pub user_agent: Option<&'a str>,
+    pub device: Device<'a>,
     pub now: OffsetDateTime,
 }
 
@@ -117,8 +146,9 @@ async fn open(
         client,
         "INSERT INTO sessions
              (id, user_id, identity_kind, identity_subject, pubkey, node_auth_at, refresh_key_sealed,
-              refreshed_at, created_at, last_seen_at, idle_expires_at, absolute_expires_at, ip, user_agent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $8, $9, $10, $11, $12)",
+              refreshed_at, created_at, last_seen_at, idle_expires_at, absolute_expires_at, ip, user_agent,
+              device_id, platform)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $8, $9, $10, $11, $12, $13, $14)",
         &[
             (&session.id, Type::UUID),
             (&session.user_id, Type::UUID),
@@ -132,6 +162,8 @@ async fn open(
             (&(session.now + lifetimes.absolute), Type::TIMESTAMPTZ),
             (&session.ip, Type::INET),
             (&user_agent, Type::TEXT),
+            (&session.device.id, Type::TEXT),
+            (&session.device.platform.map(Platform::name), Type::TEXT),
         ],
     )
     .await
@@ -166,6 +198,10 @@ pub struct Session {
     pub user_id: Uuid,
     /// When the account's node last signed in this session.
     pub node_auth_at: Option<OffsetDateTime>,
+    /// When whoever holds the session proved who they are; `None` when it was made from another session.
+    pub signed_in_at: Option<OffsetDateTime>,
+    /// An administrator's, by the token and by the database.
+    pub is_admin: bool,
 }
 
 impl Session {
@@ -173,23 +209,41 @@ impl Session {
     pub fn node_auth_is_fresh(&self, now: OffsetDateTime, max_age: Duration) -> bool {
         self.node_auth_at.is_some_and(|at| now - at <= max_age)
     }
+
+    /// Whether they proved who they are recently enough for what changes how the account is signed in to.
+    pub fn sign_in_is_fresh(&self, now: OffsetDateTime, max_age: Duration) -> bool {
+        let proven = [self.signed_in_at, self.node_auth_at];
+        proven.into_iter().flatten().any(|at| now - at <= max_age)
+    }
 }
 
 /// Begins the work of a signed-in user: from here the transaction sees their rows and no others. `None` when
-/// the session is revoked, expired, or another account's.
+/// the session is revoked, expired, or another account's. Whether the account is an administrator's is looked up
+/// when the token claims it, and not otherwise.
 pub async fn enter(
     client: &impl GenericClient,
-    user_id: Uuid,
-    session_id: Uuid,
+    (user_id, session_id): (Uuid, Uuid),
+    claims_admin: bool,
     now: OffsetDateTime,
 ) -> Result<Option<Session>, DbError> {
     let row = query_opt(
         client,
-        "SELECT node_auth_at FROM enter_session($1, $2, $3)",
-        &[(&user_id, Type::UUID), (&session_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+        "SELECT node_auth_at, signed_in_at, is_admin FROM enter_session($1, $2, $3, $4)",
+        &[
+            (&user_id, Type::UUID),
+            (&session_id, Type::UUID),
+            (&now, Type::TIMESTAMPTZ),
+            (&claims_admin, Type::BOOL),
+        ],
     )
     .await?;
-    Ok(row.map(|row| Session { id: session_id, user_id, node_auth_at: row.get("node_auth_at") }))
+    Ok(row.map(|row| Session {
+        id: session_id,
+        user_id,
+        node_auth_at: row.get("node_auth_at"),
+        signed_in_at: row.get("signed_in_at"),
+        is_admin: row.get("is_admin"),
+    }))
 }
 
 /// Ends every session of the account but `kept`, and returns how many.

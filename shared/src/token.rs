@@ -20,6 +20,8 @@ const ACCESS_TYPE: &str = "at+jwt";
 const STEP_UP_TYPE: &str = "step-up+jwt";
 /// Scope of an account's own session.
 const USER_SCOPE: &str = "user";
+/// Scope of an administrator's session.
+const ADMIN_SCOPE: &str = "user admin";
 /// How far two clocks may differ.
 const LEEWAY: time::Duration = time::Duration::seconds(5);
 /// Longer than any token of ours; longer ones are refused unread.
@@ -76,6 +78,13 @@ pub struct AccessClaims {
     pub scope: String,
 }
 
+impl AccessClaims {
+    /// Whether the token was issued to an administrator. Whether they still are one is the database's to say.
+    pub fn is_admin(&self) -> bool {
+        self.scope == ADMIN_SCOPE
+    }
+}
+
 /// What a step-up token says: this account approved this amount to this destination, once.
 #[derive(Debug, Serialize)]
 pub struct StepUpClaims<'a> {
@@ -128,6 +137,8 @@ pub struct AccessGrant {
     pub user_id: Uuid,
     pub session_id: Uuid,
     pub token_id: Uuid,
+    /// The account is an administrator's, and its token says so.
+    pub admin: bool,
 }
 
 /// Issues tokens. Only functions whose policy names the signing secret have one.
@@ -165,7 +176,7 @@ impl TokenIssuer {
             iat,
             nbf: iat,
             exp: (now + self.access_ttl).unix_timestamp(),
-            scope: USER_SCOPE.to_owned(),
+            scope: if grant.admin { ADMIN_SCOPE } else { USER_SCOPE }.to_owned(),
         };
         self.sign(client, ACCESS_TYPE, &claims, now).await
     }
@@ -272,7 +283,8 @@ impl TokenVerifier {
         let key = self.public.find(client, &kid, now).await.map_err(TokenError::Db)?;
         let key = key.ok_or(TokenError::Refused)?;
         let claims: AccessClaims = self.decode(token, &key)?;
-        if claims.scope != USER_SCOPE || at(claims.nbf)? > now + LEEWAY || at(claims.iat)? > now + LEEWAY {
+        let known = [USER_SCOPE, ADMIN_SCOPE].contains(&claims.scope.as_str());
+        if !known || at(claims.nbf)? > now + LEEWAY || at(claims.iat)? > now + LEEWAY {
             return Err(TokenError::Refused);
         }
         if at(claims.exp)? <= now - LEEWAY {

@@ -96,7 +96,7 @@ impl Function {
         let ring = self.ring.get().await?;
         let client = if kind == 1 { &mut self.auth } else { &mut self.api };
         let tx = client.transaction().await?;
-        session::enter(&tx, account, Uuid::nil(), self.load.clock.now()).await?;
+        session::enter(&tx, (account, Uuid::nil()), false, self.load.clock.now()).await?;
         let row = tx.query_typed_one(&sql, &[(&account, Type::UUID)]).await?;
         tx.commit().await?;
         let count = open(&ring, kind, account, row.get(0))?;
@@ -112,7 +112,7 @@ impl Function {
         let sealed = seal(&*self.ring.get().await?, kind, account, count, now)?;
         let client = if kind == 1 { &mut self.auth } else { &mut self.api };
         let tx = client.transaction().await?;
-        session::enter(&tx, account, Uuid::nil(), now).await?;
+        session::enter(&tx, (account, Uuid::nil()), false, now).await?;
         let changed = tx.execute_typed(&sql, &[(&account, Type::UUID), (&sealed, Type::BYTEA)]).await?;
         ensure!(changed == 1, "{changed} rows");
         tx.commit().await?;

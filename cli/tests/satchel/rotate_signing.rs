@@ -36,7 +36,7 @@ impl Functions {
 
     async fn token(&self, world: &World) -> Result<String> {
         let (user_id, session_id) = (self.user.user_id, self.user.session_id);
-        let grant = AccessGrant { user_id, session_id, token_id: uuid::Uuid::nil() };
+        let grant = AccessGrant { user_id, session_id, token_id: uuid::Uuid::nil(), admin: false };
         let connection = self.db.connection().await?;
         let token = self.issuer.access(connection.client(), &grant, world.now()).await?;
         Ok(token.expose().clone())

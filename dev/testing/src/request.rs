@@ -29,6 +29,8 @@ impl Call {
             path: path.to_owned(),
             route: route.to_owned(),
             path_parameters: HashMap::new(),
+            query: String::new(),
+            cookies: Vec::new(),
             headers: HeaderMap::new(),
             body: Vec::new().into(),
             source_ip: CALLER.parse().ok(),
@@ -75,6 +77,19 @@ impl Call {
     pub fn path(mut self, name: &str, value: &str) -> Self {
         self.0.path = self.0.path.replace(&format!("{{{name}}}"), value);
         self.0.path_parameters.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// What stands behind the `?`, encoded.
+    #[must_use]
+    pub fn query(mut self, query: &str) -> Self {
+        query.clone_into(&mut self.0.query);
+        self
+    }
+
+    #[must_use]
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        self.0.cookies.push(format!("{name}={value}"));
         self
     }
 

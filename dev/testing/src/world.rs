@@ -13,12 +13,12 @@ use serde_json::Value;
 use shared::account::{self, IdentityKind};
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::db::Db;
 use shared::db::roles::Role;
+use shared::db::{self, Db, Type};
 use shared::fresh::{self, SigningAlgorithm};
 use shared::lightning::{Did, Pubkey};
 use shared::random::Random;
-use shared::session::{NewSession, Sessions};
+use shared::session::{Device, NewSession, Sessions};
 use shared::token::{AccessGrant, TokenIssuer};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -152,6 +152,13 @@ impl World {
         self.open_session(user.user_id, user.did, pubkey.parse()?).await
     }
 
+    /// The same account as an administrator, with a session that says so.
+    pub async fn make_admin(&self, user: &SignedIn, pubkey: &str) -> anyhow::Result<SignedIn> {
+        let grant = "INSERT INTO admins (user_id, granted_at) VALUES ($1, now()) ON CONFLICT DO NOTHING";
+        db::execute(&self.db.admin().await?, grant, &[(&user.user_id, Type::UUID)]).await?;
+        self.sign_in_again(user, pubkey).await
+    }
+
     async fn open_session(&self, user_id: Uuid, did: Did, pubkey: Pubkey) -> anyhow::Result<SignedIn> {
         let (now, random) = (self.now(), Random::system());
         let (db, issuer, sessions) = self
@@ -168,10 +175,12 @@ impl World {
             pubkey: Some(pubkey),
             ip: None,
             user_agent: None,
+            device: Device::default(),
             now,
         };
         sessions.open(client, &session).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let grant = AccessGrant { user_id, session_id: session.id, token_id: random.id(now) };
+        let admin = account::is_admin(client, user_id).await?;
+        let grant = AccessGrant { user_id, session_id: session.id, token_id: random.id(now), admin };
         let token = issuer.access(client, &grant, now).await?;
         Ok(SignedIn { user_id, session_id: session.id, did, access_token: token.expose().clone() })
     }

@@ -7,7 +7,7 @@ use shared::crypto::Secret;
 use shared::db::Transaction;
 use shared::http::{ApiError, Reply, Request};
 use shared::lightning::{Did, Pubkey};
-use shared::session::{self, NewSession};
+use shared::session::{Device, self, NewSession};
 use shared::token::{AccessGrant, STEP_UP_TTL, StepUp};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -68,10 +68,16 @@ pub async fn session(
         pubkey: Some(who.signer),
         ip: request.source_ip,
         user_agent: request.header("user-agent"),
+        device: Device::default(),
         now,
     };
     let refresh = deps.sessions.open(tx, &session).await?;
-    let grant = AccessGrant { user_id: who.user_id, session_id: session.id, token_id: deps.random.id(now) };
+    let grant = AccessGrant {
+        user_id: who.user_id,
+        session_id: session.id,
+        token_id: deps.random.id(now),
+        admin: false,
+    };
     let access = deps.issuer.access(tx, &grant, now).await?;
     let custom = custom_token(deps, &did, &access, now).await?;
     let in_cookie = session::refresh_in_cookie(request.header(session::REFRESH_TRANSPORT_HEADER));

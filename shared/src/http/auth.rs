@@ -1,17 +1,29 @@
-//! Who is asking: a bearer token that is ours, and a session that still stands.
+//! Who is asking: a bearer token that is ours, a session that still stands, and what it may.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{ApiError, ErrorCode, Request};
+use super::{ApiError, ErrorCode, Request, limit};
 use crate::config::Config;
-use crate::db::GenericClient;
+use crate::db::{Connection, GenericClient, Transaction};
+use crate::rate_limit::Limit;
 use crate::session::{self, Session};
-use crate::token::{self, TokenVerifier};
+use crate::token::{self, AccessClaims, TokenVerifier};
 
 /// Turns a request's bearer token into a standing session.
-pub struct Authenticator(TokenVerifier);
+pub struct Authenticator {
+    tokens: TokenVerifier,
+    per_session: u32,
+}
+
+/// As [`Authenticator`], for what changes how the account is signed in to: they must have proven who they are just now.
+pub struct RecentAuthenticator {
+    /// For what the same function does without asking so much.
+    pub sessions: Authenticator,
+    max_age: Duration,
+}
 
 /// As [`Authenticator`], for what changes where money goes: the node must have signed just now.
 pub struct NodeAuthenticator {
@@ -34,9 +46,40 @@ pub fn bearer(request: &Request) -> Result<Bearer<'_>, ApiError> {
 }
 
 impl Authenticator {
-    /// Wires `ISSUER_URL` and `TOKEN_AUDIENCE`.
+    /// Wires `ISSUER_URL`, `TOKEN_AUDIENCE` and `RATE_LIMIT_PER_SESSION` (600).
     pub fn wire(config: &mut Config) -> Self {
-        Self(TokenVerifier::wire(config))
+        let per_session = config.number("RATE_LIMIT_PER_SESSION", 600, 1..=1_000_000);
+        Self { tokens: TokenVerifier::wire(config), per_session }
+    }
+
+    /// Counts the request, by itself so that one that fails is counted all the same, and begins the transaction of
+    /// the token's session, which sees that account's rows only.
+    pub async fn begin<'c>(
+        &self,
+        connection: &'c mut Connection,
+        bearer: &Bearer<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(Transaction<'c>, Session), ApiError> {
+        let claims = self.claims(connection.client(), bearer, now).await?;
+        limit::check(connection.client(), &[self.limit(&claims)], now).await?;
+        let tx = connection.transaction().await?;
+        let session = enter(&tx, &claims, now).await?;
+        Ok((tx, session))
+    }
+
+    /// What the token says, if it is good. Whether its session stands is not asked.
+    pub async fn claims(
+        &self,
+        client: &impl GenericClient,
+        bearer: &Bearer<'_>,
+        now: OffsetDateTime,
+    ) -> Result<AccessClaims, ApiError> {
+        Ok(self.tokens.access(client, bearer.0, now).await?)
+    }
+
+    /// What the requests of one session count against.
+    pub fn limit(&self, claims: &AccessClaims) -> Limit {
+        Limit::new("session", &claims.sid.to_string(), self.per_session)
     }
 
     /// Begins the work of the token's session in this transaction, which from here sees that account's rows
@@ -47,9 +90,54 @@ impl Authenticator {
         bearer: &Bearer<'_>,
         now: OffsetDateTime,
     ) -> Result<Session, ApiError> {
-        let claims = self.0.access(client, bearer.0, now).await?;
-        session::enter(client, claims.sub, claims.sid, now).await?.ok_or_else(unauthenticated)
+        enter(client, &self.claims(client, bearer, now).await?, now).await
     }
+}
+
+async fn enter(
+    client: &impl GenericClient,
+    claims: &AccessClaims,
+    now: OffsetDateTime,
+) -> Result<Session, ApiError> {
+    let ids = (claims.sub, claims.sid);
+    session::enter(client, ids, claims.is_admin(), now).await?.ok_or_else(unauthenticated)
+}
+
+impl RecentAuthenticator {
+    /// Wires `SIGN_IN_MAX_AGE_SECONDS` (900) and the [`Authenticator`].
+    pub fn wire(config: &mut Config) -> Self {
+        let max_age = config.seconds("SIGN_IN_MAX_AGE_SECONDS", 900, 60..=86_400);
+        Self { sessions: Authenticator::wire(config), max_age }
+    }
+
+    /// As [`Authenticator::begin`], unless the session's last sign-in is too old.
+    pub async fn begin<'c>(
+        &self,
+        connection: &'c mut Connection,
+        bearer: &Bearer<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(Transaction<'c>, Session), ApiError> {
+        let (tx, session) = self.sessions.begin(connection, bearer, now).await?;
+        if session.sign_in_is_fresh(now, self.max_age) {
+            Ok((tx, session))
+        } else {
+            Err(ApiError::new(ErrorCode::StepUpRequired, "sign in again, then repeat this"))
+        }
+    }
+}
+
+/// Lets administrators pass, and nobody else.
+pub fn admin(session: &Session) -> Result<(), ApiError> {
+    if session.is_admin { Ok(()) } else { Err(forbidden()) }
+}
+
+/// Lets the account itself and administrators pass. Whether the account exists is not told to anybody else.
+pub fn owner_or_admin(session: &Session, user_id: Uuid) -> Result<(), ApiError> {
+    if session.user_id == user_id { Ok(()) } else { admin(session) }
+}
+
+fn forbidden() -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, "this is not yours")
 }
 
 impl NodeAuthenticator {

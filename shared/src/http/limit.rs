@@ -32,13 +32,23 @@ impl SignInLimits {
         (scope, request, did): (&str, &Request, &Did),
         now: OffsetDateTime,
     ) -> Result<(), ApiError> {
-        let address = request.source_ip.map_or_else(String::new, network);
+        let address = address(request);
         let limits = [
             Limit::new(&format!("{scope}:did"), &format!("{address}\n{did}"), self.per_did),
             Limit::new(scope, &address, self.per_address),
         ];
         check(client, &limits, now).await
     }
+}
+
+/// So many requests a minute from one address, whoever sends them.
+pub fn per_address(scope: &str, request: &Request, quota: u32) -> Limit {
+    Limit::new(scope, &address(request), quota)
+}
+
+/// Where a request counts as coming from.
+pub fn address(request: &Request) -> String {
+    request.source_ip.map_or_else(String::new, network)
 }
 
 /// Whom an address stands for: an IPv6 caller has a /64 of them to choose from.

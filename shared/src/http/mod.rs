@@ -6,8 +6,10 @@ mod error;
 mod from_domain;
 pub mod idempotent;
 pub mod limit;
+pub mod page;
 mod reply;
 mod request;
+pub mod version;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
+use url::form_urlencoded;
 
 use super::{ApiError, ErrorCode};
 use crate::audit::Origin;
@@ -28,6 +29,10 @@ pub struct Request {
     /// The template's route, such as `GET /v1/nodes/{did}`.
     pub route: String,
     pub path_parameters: HashMap<String, String>,
+    /// What stands behind the `?`, encoded.
+    pub query: String,
+    /// `name=value`, one for each cookie.
+    pub cookies: Vec<String>,
     pub headers: HeaderMap,
     pub body: Bytes,
     /// Who connected to the gateway. Never taken from a header: callers write those.
@@ -58,6 +63,38 @@ impl Request {
         percent_decode_str(encoded).decode_utf8_lossy()
     }
 
+    /// A parameter of the query; `None` when it is absent, and when it is there twice.
+    pub fn query_parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut values = form_urlencoded::parse(self.query.as_bytes()).filter(|(found, _)| found == name);
+        let (_, first) = values.next()?;
+        if values.next().is_some() { None } else { Some(first) }
+    }
+
+    /// A cookie's value. A name sent twice is somebody's trick, and reads as absent.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let named = |cookie: &'_ String| cookie.split_once('=').is_some_and(|(found, _)| found == name);
+        let mut values = self.cookies.iter().filter(|cookie| named(cookie));
+        let first = values.next()?;
+        if values.next().is_some() { None } else { first.split_once('=').map(|(_, value)| value) }
+    }
+
+    /// The body's media type is that of an HTML form, as `OAuth` clients send theirs.
+    pub fn is_form(&self) -> bool {
+        let media_type = self.header("content-type").and_then(|value| value.split(';').next());
+        media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+    }
+
+    /// The fields of a form as `T`, all of them texts. A field given twice is refused, as RFC 6749 has it.
+    pub fn form<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let mut fields = serde_json::Map::new();
+        for (name, value) in form_urlencoded::parse(self.bounded()?) {
+            if fields.insert(name.to_string(), Value::String(value.into_owned())).is_some() {
+                return Err(ApiError::invalid(name, "is there twice"));
+            }
+        }
+        parse(Value::Object(fields))
+    }
+
     /// The body as `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse(self.value()?)
@@ -82,11 +119,15 @@ impl Request {
         Ok(&self.body)
     }
 
-    fn value(&self) -> Result<Value, ApiError> {
+    fn bounded(&self) -> Result<&[u8], ApiError> {
         if self.body.len() > MAX_BODY_BYTES {
             return Err(ApiError::new(ErrorCode::PayloadTooLarge, "the body is larger than 64 KiB"));
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
+        Ok(&self.body)
+    }
+
+    fn value(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(self.bounded()?).map_err(|error| {
             ApiError::new(ErrorCode::MalformedRequest, "the body is not JSON").caused_by(error)
         })
     }

@@ -50,7 +50,7 @@ async fn create_account(client: &impl GenericClient, random: &Random) -> Result<
 
 /// From here the transaction is the account's, though no session stands.
 async fn act_for(tx: &Transaction<'_>, user_id: Uuid) -> Result<()> {
-    session::enter(tx, user_id, Uuid::nil(), NOW).await?;
+    session::enter(tx, (user_id, Uuid::nil()), false, NOW).await?;
     Ok(())
 }
 

@@ -316,7 +316,7 @@ async fn only_a_standing_session_of_the_account_is_entered() -> Result<()> {
     let hour = time::Duration::HOUR;
     let mut stands = async |user_id, session_id, now| {
         let tx = api.transaction().await?;
-        anyhow::Ok(shared::session::enter(&tx, user_id, session_id, now).await?.is_some())
+        anyhow::Ok(shared::session::enter(&tx, (user_id, session_id), false, now).await?.is_some())
     };
 
     assert!(stands(own, session, NOW).await?);

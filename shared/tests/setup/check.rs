@@ -127,7 +127,7 @@ async fn outside(scene: &Scene, user: &User, btcpay: &BtcpayConfig, node: &NodeC
 pub async fn status(scene: &Scene, user: &User) -> Result<Status> {
     let mut connection = scene.api.db.connection().await?;
     let tx = connection.transaction().await?;
-    session::enter(&tx, user.id, Uuid::nil(), scene.world.now()).await?;
+    session::enter(&tx, (user.id, Uuid::nil()), false, scene.world.now()).await?;
     Ok(status::read(&tx, user.id, true).await?)
 }
 

@@ -87,7 +87,7 @@ impl Processes {
         let now = api.clock.now();
         let mut connection = api.db.connection().await?;
         let tx = connection.transaction().await?;
-        session::enter(&tx, user.id, Uuid::nil(), now).await?;
+        session::enter(&tx, (user.id, Uuid::nil()), false, now).await?;
         let Some(setup) = row::find_of(&tx, user.id).await? else { return Ok(None) };
         if retry {
             row::retry(&tx, setup.id, now).await?;

@@ -173,7 +173,7 @@ impl Scene {
         let now = saga.clock.now();
         let mut connection = saga.db.connection().await?;
         let tx = connection.transaction().await?;
-        session::enter(&tx, user.id, Uuid::nil(), now).await?;
+        session::enter(&tx, (user.id, Uuid::nil()), false, now).await?;
         if let Err(error) = row::begin(&tx, (user.setup_id, user.id), &self.intent(user), now).await {
             return Ok(Err(error));
         }

@@ -151,7 +151,7 @@ pub async fn set_up(saga: &Saga, n: u64, source: NodeSource) -> Result<()> {
         .map_err(|(field, why)| anyhow::anyhow!("{field} {why}"))?;
     let mut connection = saga.db.connection().await?;
     let tx = connection.transaction().await?;
-    session::enter(&tx, user, Uuid::nil(), now).await?;
+    session::enter(&tx, (user, Uuid::nil()), false, now).await?;
     let begun = row::begin(&tx, (id, user), &intent, now).await;
     begun.map_err(|error| anyhow::anyhow!("not begun: {error:?}"))?;
     let entry = Entry {

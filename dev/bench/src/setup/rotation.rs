@@ -152,7 +152,7 @@ impl Task {
             let (owner, now) = (user(FIRST + u64::from_le_bytes(random.bytes()) % self.rows)?, clock.now());
             let begin = Instant::now();
             let tx = self.client.transaction().await?;
-            session::enter(&tx, owner, Uuid::nil(), now).await?;
+            session::enter(&tx, (owner, Uuid::nil()), false, now).await?;
             if nth.is_multiple_of(2) {
                 let sealed = self.ring.seal(node::macaroon_field(&owner), &MACAROON, now, &random)?;
                 let sql = "UPDATE nodes SET macaroon_sealed = $2 WHERE user_id = $1";

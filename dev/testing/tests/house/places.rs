@@ -55,6 +55,20 @@ fn every_function_is_in_every_place() -> Outcome {
         };
         let lib = read(&format!("functions/{name}/src/lib.rs"))?;
         let first = lib.lines().next().unwrap_or_default();
+        // A resource's routes stand in a table right below, one to a line.
+        let table: Vec<&str> = lib
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .filter(|line| line.starts_with("//! | `"))
+            .collect();
+        let named = |route: &str| {
+            let quoted = format!("`{route}`");
+            if table.is_empty() {
+                first.contains(&quoted)
+            } else {
+                table.iter().any(|line| line.starts_with(&format!("//! | {quoted}")))
+            }
+        };
         must(
             first.starts_with("//! ") && first.contains(" — "),
             "begin lib.rs with `//! `METHOD /path` — purpose`".into(),
@@ -64,11 +78,11 @@ fn every_function_is_in_every_place() -> Outcome {
         }
         for route in &resource.routes {
             must(
-                first.contains(&format!("`{route}`")),
-                format!("name `{route}` in the first line of lib.rs"),
+                named(route),
+                format!("name `{route}` in the first line of lib.rs, or in the table below it"),
             );
         }
-        let routed = first.matches('`').count() / 2;
+        let routed = if table.is_empty() { first.matches('`').count() / 2 } else { table.len() };
         must(
             routed == resource.routes.len(),
             format!("lib.rs names {routed} routes, template.yaml gives it {}", resource.routes.len()),
