@@ -76,7 +76,8 @@ CREATE TABLE mails (
     id              uuid CONSTRAINT mails_pkey PRIMARY KEY,
     user_id         uuid CONSTRAINT mails_user_id_fkey REFERENCES users ON DELETE CASCADE,
     kind            text NOT NULL CONSTRAINT mails_kind CHECK (kind IN (
-        'verify_email', 'link_email', 'reset_password', 'password_changed', 'identity_linked', 'session_reuse_detected')),
+        'verify_email', 'link_email', 'reset_password', 'password_changed', 'identity_linked',
+        'identity_unlinked', 'session_reuse_detected', 'account_deleted')),
     state           text NOT NULL CONSTRAINT mails_state CHECK (state IN ('waiting', 'sent', 'dead')),
     -- Address and token; gone once the mail is.
     content_sealed  bytea,
@@ -118,6 +119,8 @@ CREATE POLICY one_time_tokens_jobs ON one_time_tokens TO satchel_jobs USING (tru
 CREATE POLICY oauth_states_auth ON oauth_states TO satchel_auth USING (true) WITH CHECK (true);
 CREATE POLICY oauth_states_jobs ON oauth_states TO satchel_jobs USING (true);
 CREATE POLICY mails_auth ON mails TO satchel_auth USING (true) WITH CHECK (true);
+CREATE POLICY mails_own ON mails FOR INSERT TO satchel_api
+    WITH CHECK (user_id = (SELECT app_user_id()) OR (SELECT app_is_admin()));
 CREATE POLICY mails_jobs ON mails TO satchel_jobs USING (true) WITH CHECK (true);
 
 GRANT SELECT ON admins TO satchel_auth, satchel_api;
@@ -133,4 +136,5 @@ GRANT SELECT, DELETE ON one_time_tokens TO satchel_jobs;
 GRANT SELECT, INSERT, DELETE ON oauth_states TO satchel_auth;
 GRANT SELECT, DELETE ON oauth_states TO satchel_jobs;
 GRANT SELECT, INSERT, UPDATE ON mails TO satchel_auth;
+GRANT INSERT ON mails TO satchel_api;
 GRANT SELECT, UPDATE, DELETE ON mails TO satchel_jobs;

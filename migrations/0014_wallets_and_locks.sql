@@ -34,5 +34,6 @@ CREATE POLICY wallets_jobs ON wallets TO satchel_jobs USING (true);
 GRANT SELECT, INSERT, UPDATE ON wallets TO satchel_auth;
 GRANT SELECT, INSERT ON wallets TO satchel_api;
 GRANT SELECT, DELETE ON wallets TO satchel_jobs;
-GRANT SELECT, INSERT, UPDATE, DELETE ON distributed_locks TO satchel_api;
+-- Released by expiring, so that the next token follows: only the clean-up deletes.
+GRANT SELECT, INSERT, UPDATE ON distributed_locks TO satchel_api;
 GRANT SELECT, DELETE ON distributed_locks TO satchel_jobs;

@@ -1,6 +1,7 @@
 //! The operator's tool, one command per module. A command returns the text it prints.
 //!
 //! - [`verify_message`]    which node signed this
+//! - [`test_privy`]        is this token of Privy's good here, and whose is it
 //! - [`secrets`]           fresh values for every secret; the next signing key
 //! - [`keys`]              the keys that fields are sealed with
 //! - [`setup`]             Lightning setups: which stopped, why, and on with them
@@ -19,6 +20,7 @@ pub mod payments;
 pub mod secrets;
 pub mod setup;
 pub mod store;
+pub mod test_privy;
 pub mod verify_message;
 pub mod webhooks;
 pub mod when;
@@ -41,6 +43,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     VerifyMessage(verify_message::Args),
+    TestPrivy(test_privy::Args),
     /// Make and rotate secrets
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -67,6 +70,7 @@ enum Command {
 pub async fn run(cli: Cli) -> Result<String> {
     match cli.command {
         Command::VerifyMessage(args) => verify_message::run(&args),
+        Command::TestPrivy(args) => test_privy::run(args).await,
         Command::Secrets(command) => secrets::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Setup(command) => setup::run(command).await,

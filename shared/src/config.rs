@@ -27,6 +27,14 @@ pub struct Config {
     random: Random,
 }
 
+/// What calls to AWS are signed with.
+pub struct Aws {
+    pub region: String,
+    pub key_id: String,
+    pub key: String,
+    pub token: Option<String>,
+}
+
 /// Everything that keeps a function from starting.
 #[derive(Debug)]
 pub struct ConfigError(Vec<String>);
@@ -180,12 +188,17 @@ impl Config {
         if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
     }
 
+    /// Who the function is to AWS, and where.
+    pub fn aws(&mut self) -> Aws {
+        let [region, key_id, key] = AWS.map(|name| self.text(name));
+        Aws { region, key_id, key, token: self.optional("AWS_SESSION_TOKEN") }
+    }
+
     fn manager(&mut self) -> Manager {
         if let Some(manager) = &self.manager {
             return manager.clone();
         }
-        let [region, key_id, key] = AWS.map(|name| self.text(name));
-        let token = self.optional("AWS_SESSION_TOKEN");
+        let Aws { region, key_id, key, token } = self.aws();
         let endpoint = self.optional("AWS_ENDPOINT_URL_SECRETS_MANAGER");
         let in_clear = endpoint.as_ref().is_some_and(|url| !url.starts_with("https://"));
         if in_clear && !self.flag("ALLOW_HTTP_PROVIDERS") {

@@ -19,6 +19,24 @@ impl Limit {
     pub fn new(scope: &str, subject: &str, quota: u32) -> Self {
         Self { key: sha256(format!("{scope}\n{subject}").as_bytes()).to_vec(), quota }
     }
+
+    /// What is counted, as the table has it.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub fn quota(&self) -> i32 {
+        i32::try_from(self.quota).unwrap_or(i32::MAX)
+    }
+
+    /// Whether a count is within the limit.
+    pub fn judge(&self, count: i32, now: OffsetDateTime) -> Result<(), Exceeded> {
+        if i64::from(count) <= i64::from(self.quota) {
+            return Ok(());
+        }
+        let left = WINDOW.whole_seconds() - into_window(now);
+        Err(Exceeded { quota: self.quota, retry_after_seconds: u64::try_from(left).unwrap_or(1) })
+    }
 }
 
 /// Over a limit.
@@ -35,22 +53,42 @@ pub async fn count(
     limits: &[Limit],
     now: OffsetDateTime,
 ) -> Result<Result<(), Exceeded>, DbError> {
-    let seconds = now.unix_timestamp();
-    let into_window = seconds.rem_euclid(WINDOW.whole_seconds());
-    let window_at = OffsetDateTime::from_unix_timestamp(seconds - into_window).unwrap_or(now);
-    let keys: Vec<&[u8]> = limits.iter().map(|limit| limit.key.as_slice()).collect();
+    Ok(judge(limits, counts(client, limits, now).await?, now))
+}
+
+/// As [`count`], for a caller who judges each limit by itself.
+pub async fn counts(
+    client: &impl GenericClient,
+    limits: &[Limit],
+    now: OffsetDateTime,
+) -> Result<Vec<i32>, DbError> {
     let row = query_one(
         client,
         "SELECT count_request($1, $2) AS counts",
-        &[(&keys, Type::BYTEA_ARRAY), (&window_at, Type::TIMESTAMPTZ)],
+        &[(&keys(limits), Type::BYTEA_ARRAY), (&window_at(now), Type::TIMESTAMPTZ)],
     )
     .await?;
-    let counts: Vec<i32> = row.get("counts");
-    let over = limits.iter().zip(counts).find(|(limit, count)| i64::from(*count) > i64::from(limit.quota));
-    Ok(over.map_or(Ok(()), |(limit, _)| {
-        let left = WINDOW.whole_seconds() - into_window;
-        Err(Exceeded { quota: limit.quota, retry_after_seconds: u64::try_from(left).unwrap_or(1) })
-    }))
+    Ok(row.get("counts"))
+}
+
+/// What the SQL function `count_request` takes, for a statement that counts and does something else.
+pub fn keys(limits: &[Limit]) -> Vec<&[u8]> {
+    limits.iter().map(|limit| limit.key.as_slice()).collect()
+}
+
+/// When the window of a time began.
+pub fn window_at(now: OffsetDateTime) -> OffsetDateTime {
+    let began = OffsetDateTime::from_unix_timestamp(now.unix_timestamp() - into_window(now));
+    began.unwrap_or(now)
+}
+
+/// Whether the counts that came of a request are within its limits.
+pub fn judge(limits: &[Limit], counts: Vec<i32>, now: OffsetDateTime) -> Result<(), Exceeded> {
+    limits.iter().zip(counts).try_for_each(|(limit, count)| limit.judge(count, now))
+}
+
+fn into_window(now: OffsetDateTime) -> i64 {
+    now.unix_timestamp().rem_euclid(WINDOW.whole_seconds())
 }
 
 /// Removes windows that ended before `before` and returns how many.

@@ -6,7 +6,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::account::{self, ClaimError};
+use crate::account::{self, ClaimError, LinkError, NodeLogin, Standing};
 use crate::challenge::{self, Challenge, ChallengeError, ChallengeType};
 use crate::db::{DbError, GenericClient};
 use crate::lightning::{Did, Pubkey};
@@ -45,6 +45,10 @@ pub fn decide(challenge: &Challenge, did: &Did, signer: Pubkey) -> Result<Decisi
         ChallengeType::NodeRebind => return Err(Refusal::NotHere),
         ChallengeType::NodeLink => {
             let user_id = challenge.user_id.filter(|_| challenge.new_pubkey == Some(signer));
+            // A name that is not the account's yet comes with the key, and must not be another key's.
+            let is_its_own = |user_id| challenge.account.is_some_and(|account| account.user_id == user_id);
+            let named_otherwise = did.self_certified_key().is_some_and(|named| named != signer);
+            let user_id = user_id.filter(|user_id| is_its_own(*user_id) || !named_otherwise);
             return user_id.map(Decision::Link).ok_or(Refusal::WrongSignature);
         }
         _ => {}
@@ -73,6 +77,9 @@ pub fn decide(challenge: &Challenge, did: &Did, signer: Pubkey) -> Result<Decisi
 pub enum CarryOutError {
     Challenge(ChallengeError),
     Claim(ClaimError),
+    Link(LinkError),
+    /// The account was deleted.
+    Deleted,
     Node(RegisterError),
     Db(DbError),
 }
@@ -106,6 +113,8 @@ impl From<DbError> for CarryOutError {
 pub struct Arrival {
     pub user_id: Uuid,
     pub action: &'static str,
+    /// The account is an administrator's.
+    pub admin: bool,
 }
 
 /// The key was compared before this transaction began; a rebind since then makes the challenge worthless.
@@ -114,9 +123,12 @@ async fn note_login(
     user_id: Uuid,
     signer: Pubkey,
     now: OffsetDateTime,
-) -> Result<(), CarryOutError> {
-    let still_its_node = account::note_login(client, user_id, signer, now).await?;
-    if still_its_node { Ok(()) } else { Err(ChallengeError::Gone.into()) }
+) -> Result<Standing, CarryOutError> {
+    match account::note_login(client, user_id, signer, now).await? {
+        NodeLogin::Noted(standing) => Ok(standing),
+        NodeLogin::NotItsNode => Err(ChallengeError::Gone.into()),
+        NodeLogin::Deleted => Err(CarryOutError::Deleted),
+    }
 }
 
 /// Spends the challenge and brings the account about, in the caller's transaction. `new_user_id` is used when
@@ -129,18 +141,24 @@ pub async fn carry_out(
     now: OffsetDateTime,
 ) -> Result<Arrival, CarryOutError> {
     challenge::confirm(client, challenge, now).await?;
+    let arrived = |user_id, action, Standing { admin }| Arrival { user_id, action, admin };
     match decision {
         Decision::SignIn(user_id) => {
-            note_login(client, user_id, signer, now).await?;
-            Ok(Arrival { user_id, action: "session.created" })
+            let standing = note_login(client, user_id, signer, now).await?;
+            Ok(arrived(user_id, "session.created", standing))
         }
         Decision::StepUp(user_id) => {
-            note_login(client, user_id, signer, now).await?;
-            Ok(Arrival { user_id, action: "step_up.granted" })
+            let standing = note_login(client, user_id, signer, now).await?;
+            Ok(arrived(user_id, "step_up.granted", standing))
         }
         Decision::Link(user_id) => {
-            account::claim_node(client, user_id, signer, now).await?;
-            Ok(Arrival { user_id, action: "node.linked" })
+            let linked = account::link_node(client, user_id, signer, now).await;
+            let standing = linked.map_err(CarryOutError::Link)?;
+            // An account that never signed in with a node has no name to go by with one.
+            if challenge.account.is_none_or(|account| account.user_id != user_id) {
+                account::claim_did(client, user_id, did, now).await?;
+            }
+            Ok(arrived(user_id, "node.linked", standing))
         }
         Decision::Create => {
             // A DID that names the very key that signed is another name for that key's account.
@@ -150,11 +168,11 @@ pub async fn carry_out(
             };
             if let Some(user_id) = owner {
                 account::claim_did(client, user_id, did, now).await?;
-                note_login(client, user_id, signer, now).await?;
-                return Ok(Arrival { user_id, action: "did.added" });
+                let standing = note_login(client, user_id, signer, now).await?;
+                return Ok(arrived(user_id, "did.added", standing));
             }
             account::create(client, new_user_id, did, signer, now).await?;
-            Ok(Arrival { user_id: new_user_id, action: "account.created" })
+            Ok(arrived(new_user_id, "account.created", Standing { admin: false }))
         }
     }
 }

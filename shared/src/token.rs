@@ -141,6 +141,13 @@ pub struct AccessGrant {
     pub admin: bool,
 }
 
+impl AccessGrant {
+    /// The scope of an account's tokens.
+    pub const fn scope_of(admin: bool) -> &'static str {
+        if admin { ADMIN_SCOPE } else { USER_SCOPE }
+    }
+}
+
 /// Issues tokens. Only functions whose policy names the signing secret have one.
 pub struct TokenIssuer {
     pub issuer: Issuer,
@@ -176,7 +183,7 @@ impl TokenIssuer {
             iat,
             nbf: iat,
             exp: (now + self.access_ttl).unix_timestamp(),
-            scope: if grant.admin { ADMIN_SCOPE } else { USER_SCOPE }.to_owned(),
+            scope: AccessGrant::scope_of(grant.admin).to_owned(),
         };
         self.sign(client, ACCESS_TYPE, &claims, now).await
     }

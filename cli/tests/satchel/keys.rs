@@ -50,7 +50,8 @@ async fn a_key_is_added_everything_moves_and_the_old_key_goes() -> Result<()> {
         "wallet",
         "btcpay-config",
         "node-config",
-        "webhook-body"
+        "webhook-body",
+        "mail"
     ]);
     let started = ("rotation.started".to_owned(), "2".to_owned(), json!({ "purposes": all }));
     let told = json!({ "purposes": all, "resealed": 3 * ACCOUNTS, "retired": [1] });

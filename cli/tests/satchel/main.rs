@@ -19,6 +19,7 @@ mod setup_show;
 mod setup_sweep;
 mod setup_undo;
 mod setup_world;
+mod test_privy;
 mod tool;
 mod verify_message;
 mod webhooks_dismiss;

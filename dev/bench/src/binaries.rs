@@ -18,6 +18,13 @@ pub async fn build_webhooks() -> Result<()> {
     release(&["--package", "do_nothing"]).await
 }
 
+pub async fn build_accounts() -> Result<()> {
+    let functions = ["get_me", "refresh_session", "sessions", "login"];
+    release(&functions.map(|name| ["--package", name]).concat()).await?;
+    release(&["--package", "do_nothing"]).await?;
+    release(&["--package", "bare"]).await
+}
+
 async fn release(packages: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -25,8 +32,12 @@ async fn release(packages: &[&str]) -> Result<()> {
     run(command).await
 }
 
+pub fn directory() -> PathBuf {
+    target_dir().join("release")
+}
+
 pub fn path(name: &str) -> PathBuf {
-    target_dir().join("release").join(name)
+    directory().join(name)
 }
 
 /// Runs a program to its end, its output going to ours.

@@ -12,9 +12,12 @@
 //! - `counters`    what Postgres counted while it was measured
 //! - `setup`       Lightning setup, beside `pgbench` (no function is built: the saga runs in this process)
 //! - `webhooks`    Stripe's events, beside Express, `FastAPI` and pgbench; what they cost by the size of the inbox
+//! - `accounts`    me, refresh, sessions and login, beside Express with Prisma, Express with `pg`, and `FastAPI`
+//! - `server`      a server in a process of its own, and a line to it
 //! - `machine`     what Linux says about processes and load
 //! - `report`      the tables and the verdicts (`figures`), and where they are kept (`document`)
 
+mod accounts;
 mod binaries;
 mod counters;
 mod document;
@@ -26,6 +29,7 @@ mod report;
 mod same_work;
 mod script;
 mod seed;
+mod server;
 mod setup;
 mod signin;
 mod single;
@@ -44,6 +48,8 @@ enum Benchmark {
     Setup(setup::Options),
     /// Stripe's events: new ones and copies, beside Express, `FastAPI` and pgbench, with up to ten million in the inbox
     Webhooks(webhooks::Options),
+    /// Me, refresh, sessions, login: beside Express with Prisma and with `pg`, and `FastAPI`, up to a thousand at a time
+    Accounts(accounts::Options),
     /// One function at work, for a profiler to look at
     Profile(profile::Options),
 }
@@ -54,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Signin(options) => signin::run(&options).await,
         Benchmark::Setup(options) => setup::run(&options).await,
         Benchmark::Webhooks(options) => webhooks::run(&options).await,
+        Benchmark::Accounts(options) => accounts::run(&options).await,
         Benchmark::Profile(options) => profile::run(&options).await,
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use testing::postgres::target_dir;
 use testing::world::root;
 use tokio::process::Command;
@@ -23,19 +24,41 @@ pub fn statement(name: &str) -> Result<String> {
 }
 
 pub async fn install() -> Result<()> {
-    for language in ["python", "node"] {
-        let (from, to) = (root().join("dev/bench/peers").join(language), directory(language));
-        fs::create_dir_all(&to)?;
-        for file in fs::read_dir(from)? {
-            let file = file?;
-            if file.file_type()?.is_file() {
-                fs::copy(file.path(), to.join(file.file_name()))?;
-            }
-        }
-        fs::write(to.join("statements.json"), STATEMENTS)?;
-    }
+    copy("python")?;
+    copy("node")?;
     python(&directory("python")).await?;
     node(&directory("node")).await
+}
+
+/// Its packages are many, and its client is generated: beside the others, for who needs it. Beside `node`, whose files it
+/// uses.
+pub async fn install_prisma() -> Result<()> {
+    copy("prisma")?;
+    let to = directory("prisma");
+    clean_install(&to).await?;
+    let mut generate = Command::new(to.join("node_modules/.bin/prisma"));
+    // It is asked for though nothing is migrated, and would be fetched from afar.
+    generate.args(["generate"]).env("PRISMA_SCHEMA_ENGINE_BINARY", "/bin/true").current_dir(&to);
+    generate.env("CHECKPOINT_DISABLE", "1").env("PRISMA_HIDE_UPDATE_MESSAGE", "1").stdout(Stdio::null());
+    run(generate).await
+}
+
+fn copy(language: &str) -> Result<()> {
+    let (from, to) = (root().join("dev/bench/peers").join(language), directory(language));
+    fs::create_dir_all(&to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), to.join(file.file_name()))?;
+        }
+    }
+    Ok(fs::write(to.join("statements.json"), STATEMENTS)?)
+}
+
+async fn clean_install(to: &Path) -> Result<()> {
+    let mut install = Command::new("npm");
+    install.args(["ci", "--silent"]).current_dir(to);
+    run(install).await.context("Node 20 with npm is needed")
 }
 
 async fn python(to: &Path) -> Result<()> {
@@ -54,9 +77,7 @@ async fn python(to: &Path) -> Result<()> {
 }
 
 async fn node(to: &Path) -> Result<()> {
-    let mut install = Command::new("npm");
-    install.args(["ci", "--silent"]).current_dir(to);
-    run(install).await.context("Node 20 with npm is needed")?;
+    clean_install(to).await?;
     let found = Command::new("node").args(["--print", "process.execPath"]).output().await?;
     let node = PathBuf::from(String::from_utf8(found.stdout)?.trim());
     HANDLERS.iter().try_for_each(|name| {

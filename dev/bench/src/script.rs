@@ -94,6 +94,8 @@ impl Script {
                     MONTH,
                     ADDRESS,
                     "'satchel-bench'",
+                    "NULL",
+                    "NULL",
                 ],
             )?,
             "COMMIT".into(),

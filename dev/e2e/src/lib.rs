@@ -5,7 +5,11 @@
 //! - [`form`]    the one error body and the closed list of its codes, written down a second time
 //! - [`log`]     what the functions wrote, and the access line of a request
 //! - [`owner`]   a person with a node: signs in, registers the node
-//! - [`setup`]   the same person asking for a store and a node, and what is there then
+//! - [`person`]  a person with an e-mail address: registers, verifies it, logs in
+//! - [`providers`] signing in by Discord and Privy
+//! - [`tokens`]  access tokens, read and signed anew
+//! - [`openapi`] what `openapi.yaml` promises, operation by operation
+//! - [`setup`]   the owner asking for a store and a node, and what is there then
 //!
 //! The functions are the binaries beside the test executable: `cargo build` makes them, `cargo xtask test` does
 //! that first. `SATCHEL_FULL=1` runs what takes long in its long form.
@@ -13,14 +17,19 @@
 pub mod client;
 pub mod form;
 pub mod log;
+pub mod openapi;
 pub mod owner;
+pub mod person;
+pub mod providers;
 pub mod setup;
 pub mod stack;
+pub mod tokens;
 
 pub use anyhow::Result;
 pub use client::{Answer, Client};
 pub use log::Log;
 pub use owner::{Owner, Tokens};
+pub use person::{Person, Session};
 pub use stack::{Stack, StackOptions};
 
 /// Whether to take the time (`cargo xtask test --full`).

@@ -64,6 +64,15 @@ impl Owner {
         Tokens::read(&answer)
     }
 
+    /// A token that approves one payment.
+    pub async fn step_up(&self) -> Result<String> {
+        let body = json!({"did": self.did, "challenge_type": "send_btc_or_internal_account_rebalance",
+            "amount_msat": 1_000, "destination": "somebody"});
+        let challenge = Challenge::read(&self.client.post("/v1/challenges", &body).ok().await?)?;
+        let answer = self.answer(&challenge, &self.node.sign(&challenge.title)).ok().await?;
+        Ok(text(&answer, "/data/stepUpToken")?.to_owned())
+    }
+
     /// What `register_individual_node` takes; a macaroon as narrow as it has to be.
     pub fn registration(&self) -> Value {
         json!({

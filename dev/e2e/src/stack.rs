@@ -21,9 +21,6 @@ use crate::log::Log;
 static SIGNING: LazyLock<Value> =
     LazyLock::new(|| fresh::signing(SigningAlgorithm::Rs256).unwrap_or_default());
 
-/// Requests a minute that nobody reaches here.
-const RELAXED: &str = "1000000";
-
 /// How long a port may stay taken after its gateway stopped.
 const FREE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -206,11 +203,10 @@ fn template() -> Result<Template> {
         ("DeploymentId", "test"),
         ("LightningAddressDomain", "localhost"),
         ("IssuerUrl", "https://localhost"),
-        ("RateLimitSignInPerDid", RELAXED),
-        ("RateLimitSignInPerAddress", RELAXED),
     ];
-    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Template::load(world::root().join("template.yaml"), &parameters.into())
+    let all = parameters.into_iter().chain(deployment::RELAXED_LIMITS);
+    let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Template::load(world::root().join("template.yaml"), &all.collect())
 }
 
 /// Where `cargo build` put the functions: two above `…/debug/deps/<this test>`.

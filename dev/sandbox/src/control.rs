@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Handle, btcpay, fault,
+    Handle, btcpay, discord, fault,
     lnd::{self, Node, NodeOptions},
+    mail, privy,
     reply::Reply,
     stripe, voltage,
 };
@@ -39,6 +40,9 @@ pub(crate) fn answer(sandbox: &Handle, request: &Request<Bytes>) -> Reply {
         .or_else(|| btcpay::control::answer(sandbox, request.method(), &all, request.body()))
         .or_else(|| voltage::control::answer(sandbox, request.method(), &all, request.body()))
         .or_else(|| stripe::control::answer(sandbox, request.method(), &all, request.body()))
+        .or_else(|| discord::control::answer(sandbox, request.method(), &all, request.body()))
+        .or_else(|| privy::control::answer(sandbox, request.method(), &all, request.body()))
+        .or_else(|| mail::control::answer(sandbox, request.method(), &all, request.body()))
         .or_else(|| fault::control::answer(sandbox, request.method(), &all, request.body()));
     if let Some(done) = of_a_service {
         return reply(done);

@@ -5,6 +5,9 @@
 //!   ├─ secrets_manager   AWS Secrets Manager: POST / with `X-Amz-Target: secretsmanager.…`
 //!   ├─ btcpay            BTCPay Server: /btcpay/api/v1/…, stores, invoices, webhooks that are really delivered
 //!   ├─ stripe            Stripe: /stripe/v1/… and /stripe/v2/…, events that are really delivered, in no order
+//!   ├─ discord           Discord: /discord/…, OAuth2 with somebody at the browser who agrees at once
+//!   ├─ privy             Privy: /privy/v1/apps/…/jwks.json, and the tokens that go with it
+//!   ├─ mail              Amazon SES: /ses/v2/…, and everybody's mailbox
 //!   ├─ voltage           Voltage: /voltage/node…, machines with LND nodes on them
 //!   ├─ lnd               LND nodes: /<node>/v1/…, real macaroons, signatures and invoices, wallets to be made
 //!   └─ control           /sandbox/…: the same handles over HTTP, for another process
@@ -60,6 +63,12 @@
 //! | `GET /sandbox/stripe/events`, `…/events/{object}` | | `{"events":[{"id","kind","account","created","thin","object"}]}` |
 //! | `GET /sandbox/stripe/deliveries` | | `{"deliveries":[{"endpoint","event","kind","status","error"}]}`, those tried |
 //! | `POST /sandbox/stripe/release` | | `{"released":2}`, deliveries held until now |
+//! | `POST /sandbox/discord/person` | a [`Person`](discord::Person): `{"id","username"}`, optional `"email"`, `"verified"` | `{}`; who sits at the browser from now on |
+//! | `POST /sandbox/discord/deny` | | `{}`; they say no to the next request |
+//! | `POST /sandbox/privy/tokens` | a [`PrivyPerson`](privy::PrivyPerson): `{"name"}`, optional `"email"`, `"wallet"` | 201 `{"id","access","identity"}` |
+//! | `POST /sandbox/privy/rotate` | | `{}`; there is another key |
+//! | `GET /sandbox/mail`, `…/mail/{address}` | | `{"letters":[{"id","from","to","subject","text"}]}`, oldest first |
+//! | `PUT`, `DELETE /sandbox/mail/{address}/refused` | `{"code":"MessageRejected"}`; none | `{}`; nothing is sent there, or again |
 //! | `GET /sandbox/calls` | | `{"calls":[{"service","method","path","count"}],"objects":[{"service","kind","created","deleted"}]}` |
 //! | `GET /sandbox/faults` | | `{"faults":[…]}`, those still to fire |
 //! | `POST /sandbox/faults` | a [`Fault`] | 201 the fault |
@@ -77,7 +86,7 @@
 //!  "misbehave":{"fail_before":{"status":503,"body":"busy"}}}
 //! ```
 //!
-//! `service` is `secrets_manager`, `btcpay`, `voltage`, `stripe` or `lnd`; `path` is a prefix; `when` is `"always"`,
+//! `service` is `secrets_manager`, `btcpay`, `voltage`, `stripe`, `discord`, `privy`, `mail` or `lnd`; `path` is a prefix; `when` is `"always"`,
 //! `{"times":n}` or `{"probability":0.1}`; `misbehave` is one of [`Misbehaviour`]:
 //!
 //! | `misbehave` | the work is done | the answer |
@@ -102,9 +111,12 @@ pub mod btcpay;
 mod clock;
 mod control;
 mod counts;
+pub mod discord;
 mod fault;
 pub mod lnd;
+pub mod mail;
 mod post;
+pub mod privy;
 mod reply;
 pub mod secrets_manager;
 mod seed;
@@ -115,7 +127,12 @@ pub mod voltage;
 mod world;
 
 pub use counts::{Call, Connections, Objects};
+pub use discord::{
+    CLIENT_ID as DISCORD_CLIENT_ID, CLIENT_SECRET as DISCORD_CLIENT_SECRET,
+    REDIRECT_URI as DISCORD_REDIRECT_URI,
+};
 pub use fault::{Chaos, Fault, Faults, Misbehaviour, Route, When};
+pub use privy::APP_ID as PRIVY_APP_ID;
 pub use server::{Sandbox, SandboxOptions};
 pub use service::Service;
 pub use stripe::{

@@ -50,7 +50,7 @@ impl Sandbox {
         let (tls_listener, tls) = TlsState::bind().await?;
         let acceptor = tls.acceptor()?;
         let base_url = format!("http://{}", listener.local_addr()?);
-        let world = World::new(base_url, tls, options.seed, stopped.clone());
+        let world = World::new(base_url, tls, options.seed, stopped.clone())?;
         let plain = listen(listener, None, Arc::clone(&world), stopped.clone());
         let secure = listen(tls_listener, Some(acceptor), Arc::clone(&world), stopped);
         let listener = tokio::spawn(async {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use hyper::{Request, body::Bytes, http::request::Parts};
 use serde::{Deserialize, Serialize};
 
-use crate::{Handle, btcpay, control, lnd, reply::Reply, secrets_manager, stripe, voltage, world::World};
+use crate::{
+    Handle, btcpay, control, discord, lnd, mail, privy, reply::Reply, secrets_manager, stripe, voltage,
+    world::World,
+};
 
 /// Whom a request was meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,13 +23,28 @@ pub enum Service {
     Voltage,
     /// `/stripe/…`.
     Stripe,
+    /// `/discord/…`.
+    Discord,
+    /// `/privy/…`.
+    Privy,
+    /// `/ses/…`.
+    Mail,
     /// Every path no other service claims: `/<node>/v1/…`.
     Lnd,
 }
 
 impl Service {
     /// All that are counted and may misbehave.
-    pub const ALL: [Self; 5] = [Self::SecretsManager, Self::Btcpay, Self::Voltage, Self::Stripe, Self::Lnd];
+    pub const ALL: [Self; 8] = [
+        Self::SecretsManager,
+        Self::Btcpay,
+        Self::Voltage,
+        Self::Stripe,
+        Self::Discord,
+        Self::Privy,
+        Self::Mail,
+        Self::Lnd,
+    ];
 
     pub(crate) fn of(parts: &Parts) -> Self {
         if secrets_manager::claims(parts) {
@@ -39,6 +57,12 @@ impl Service {
             Self::Voltage
         } else if stripe::claims(parts) {
             Self::Stripe
+        } else if discord::claims(parts) {
+            Self::Discord
+        } else if privy::claims(parts) {
+            Self::Privy
+        } else if mail::claims(parts) {
+            Self::Mail
         } else {
             Self::Lnd
         }
@@ -48,9 +72,14 @@ impl Service {
     pub(crate) fn path(self, parts: &Parts) -> String {
         match self {
             Self::SecretsManager => format!("/{}", secrets_manager::operation(parts)),
-            Self::Control | Self::Btcpay | Self::Voltage | Self::Stripe | Self::Lnd => {
-                parts.uri.path().to_owned()
-            }
+            Self::Control
+            | Self::Btcpay
+            | Self::Voltage
+            | Self::Stripe
+            | Self::Discord
+            | Self::Privy
+            | Self::Mail
+            | Self::Lnd => parts.uri.path().to_owned(),
         }
     }
 
@@ -61,6 +90,9 @@ impl Service {
             Self::Btcpay => btcpay::answer(world, request),
             Self::Voltage => voltage::answer(world, request),
             Self::Stripe => stripe::answer(world, request),
+            Self::Discord => discord::answer(world, request),
+            Self::Privy => privy::answer(world, request),
+            Self::Mail => mail::answer(world, request),
             Self::Lnd => lnd::answer(world, request),
         }
     }

@@ -12,8 +12,11 @@ use crate::{
     Service,
     btcpay::{Btcpay, BtcpayState},
     counts::{Call, Connections, Counts, Objects},
+    discord::{Discord, DiscordState},
     fault::{FaultState, Faults},
     lnd::{Nodes, NodesState, Tls, TlsState},
+    mail::{Mail, MailState},
+    privy::{Privy, PrivyState},
     secrets_manager::{Secrets, SecretsState},
     seed::Seed,
     stripe::{Stripe, StripeState},
@@ -30,6 +33,9 @@ pub(crate) struct World {
     pub(crate) btcpay: Mutex<BtcpayState>,
     pub(crate) voltage: Mutex<VoltageState>,
     pub(crate) stripe: Mutex<StripeState>,
+    pub(crate) discord: Mutex<DiscordState>,
+    pub(crate) privy: Mutex<PrivyState>,
+    pub(crate) mail: Mutex<MailState>,
     pub(crate) tls: Arc<TlsState>,
     /// Where work goes on that nobody waits for; it ends when `stopped` changes.
     pub(crate) runtime: Runtime,
@@ -43,9 +49,9 @@ impl World {
         tls: Arc<TlsState>,
         seed: u64,
         stopped: watch::Receiver<bool>,
-    ) -> Arc<Self> {
+    ) -> anyhow::Result<Arc<Self>> {
         let seed = Seed(seed);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             base_url,
             seed,
             counts: Mutex::default(),
@@ -55,10 +61,13 @@ impl World {
             btcpay: Mutex::new(BtcpayState::new(seed)),
             voltage: Mutex::default(),
             stripe: Mutex::new(StripeState::new(seed)),
+            discord: Mutex::new(DiscordState::new(seed)),
+            privy: Mutex::new(PrivyState::new(seed)?),
+            mail: Mutex::default(),
             tls,
             runtime: Runtime::current(),
             stopped,
-        })
+        }))
     }
 }
 
@@ -95,6 +104,18 @@ impl Handle {
 
     pub fn stripe(&self) -> Stripe {
         Stripe(Arc::clone(&self.0))
+    }
+
+    pub fn discord(&self) -> Discord {
+        Discord(Arc::clone(&self.0))
+    }
+
+    pub fn privy(&self) -> Privy {
+        Privy(Arc::clone(&self.0))
+    }
+
+    pub fn mail(&self) -> Mail {
+        Mail(Arc::clone(&self.0))
     }
 
     /// The same services over TLS.

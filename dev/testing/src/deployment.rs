@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use sandbox::secrets_manager::Secrets;
-use sandbox::{STRIPE_CONNECT_SECRET, STRIPE_KEY, STRIPE_PLATFORM_SECRET};
+use sandbox::{
+    DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET, DISCORD_REDIRECT_URI, PRIVY_APP_ID, STRIPE_CONNECT_SECRET,
+    STRIPE_KEY, STRIPE_PLATFORM_SECRET,
+};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crypto::Secret;
@@ -21,6 +24,27 @@ pub const SECRET_PREFIX: &str = "satchel";
 /// What the sandbox's BTCPay and Voltage let in.
 pub const BTCPAY_KEY: &str = "sandbox-btcpay-key";
 pub const VOLTAGE_KEY: &str = "sandbox-voltage-key";
+
+/// Whom mails of a local world come from.
+pub const MAIL_FROM: &str = "Satchel <hello@satchel.example>";
+
+/// Parameters of the template that count requests a minute, with as many as nobody reaches on one machine.
+pub const RELAXED_LIMITS: [(&str, &str); 11] = {
+    let all = "1000000";
+    [
+        ("RateLimitSignInPerDid", all),
+        ("RateLimitSignInPerAddress", all),
+        ("RateLimitLoginPerAddressAndAccount", all),
+        ("RateLimitLoginPerAccount", all),
+        ("RateLimitRegisterPerAddress", all),
+        ("RateLimitMailPerAccount", all),
+        ("RateLimitMailPerAddress", all),
+        ("RateLimitMailPerEmail", all),
+        ("RateLimitPerSession", all),
+        ("RateLimitRefreshPerSession", all),
+        ("RateLimitRefreshPerAddress", all),
+    ]
+};
 
 pub type Passwords = BTreeMap<Role, Secret<String>>;
 
@@ -96,6 +120,10 @@ pub fn put_secrets(
     put("stripe", &json!({ "api_key": STRIPE_KEY }));
     let endpoints = json!({ "platform": [STRIPE_PLATFORM_SECRET], "connect": [STRIPE_CONNECT_SECRET] });
     put("stripe-webhooks", &endpoints);
+    let application = json!({ "client_id": DISCORD_CLIENT_ID, "client_secret": DISCORD_CLIENT_SECRET });
+    put("discord", &application);
+    // Without a verification key, so that it is fetched as in most deployments.
+    put("privy", &json!({ "app_id": PRIVY_APP_ID }));
     Ok(())
 }
 
@@ -129,6 +157,15 @@ pub fn local_environment(sandbox_url: &str) -> BTreeMap<String, String> {
         ("STRIPE_SECRET", format!("{SECRET_PREFIX}/stripe")),
         ("STRIPE_WEBHOOKS_SECRET", format!("{SECRET_PREFIX}/stripe-webhooks")),
         ("STRIPE_LIVEMODE", "false".into()),
+        ("DISCORD_URL", at("/discord")),
+        ("DISCORD_SECRET", format!("{SECRET_PREFIX}/discord")),
+        ("DISCORD_REDIRECT_URIS", DISCORD_REDIRECT_URI.into()),
+        ("PRIVY_URL", at("/privy")),
+        ("PRIVY_SECRET", format!("{SECRET_PREFIX}/privy")),
+        ("MAIL_FROM", MAIL_FROM.into()),
+        ("SES_URL", at("/ses")),
+        ("VERIFY_EMAIL_URL", "http://127.0.0.1:3000/verify-email".into()),
+        ("RESET_PASSWORD_URL", "http://127.0.0.1:3000/reset-password".into()),
         ("EGRESS_ADDRESSES", "127.0.0.1".into()),
         ("LIGHTNING_NETWORK", "regtest".into()),
         ("SETUP_POLL_MILLISECONDS", "50".into()),

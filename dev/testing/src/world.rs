@@ -68,6 +68,7 @@ pub struct SignedIn {
     pub session_id: Uuid,
     pub did: Did,
     pub access_token: String,
+    pub refresh_token: String,
 }
 
 impl World {
@@ -178,10 +179,17 @@ impl World {
             device: Device::default(),
             now,
         };
-        sessions.open(client, &session).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let refresh = sessions.open(client, &session).await;
+        let refresh = refresh.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let admin = account::is_admin(client, user_id).await?;
         let grant = AccessGrant { user_id, session_id: session.id, token_id: random.id(now), admin };
         let token = issuer.access(client, &grant, now).await?;
-        Ok(SignedIn { user_id, session_id: session.id, did, access_token: token.expose().clone() })
+        Ok(SignedIn {
+            user_id,
+            session_id: session.id,
+            did,
+            access_token: token.expose().clone(),
+            refresh_token: refresh.expose().clone(),
+        })
     }
 }

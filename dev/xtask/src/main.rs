@@ -35,6 +35,8 @@ enum Task {
     Test(test::Options),
     /// Sign in with a node, as a client would, and show every request and answer
     Demo(demo::Options),
+    /// Send what `openapi.yaml` allows, and what it does not, to a stack of its own
+    Fuzz(schemathesis::Options),
     /// Write the six places of a new function
     NewFunction(new_function::Options),
     /// Measure
@@ -48,6 +50,7 @@ async fn main() -> ExitCode {
             Task::Dev(options) => dev::run(options).await,
             Task::Test(options) => test::run(options).await,
             Task::Demo(options) => demo::run(options).await,
+            Task::Fuzz(options) => schemathesis::alone(options).await,
             Task::NewFunction(options) => new_function::run(&options).await,
             Task::Bench(options) => bench::run(options).await,
         }

@@ -17,9 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use testing::deployment;
 use testing::postgres::{Durability, Server, StartOptions, target_dir};
 
-/// Requests a minute that nobody reaches on one machine.
-const RELAXED: &str = "1000000";
-
 #[derive(Clone, Debug, Default)]
 pub struct StackOptions {
     /// 0 takes a free one.
@@ -177,7 +174,7 @@ pub fn template(relaxed_limits: bool) -> Result<Template> {
         ("LightningAddressDomain", "localhost"),
     ];
     if relaxed_limits {
-        parameters.extend([("RateLimitSignInPerDid", RELAXED), ("RateLimitSignInPerAddress", RELAXED)]);
+        parameters.extend(deployment::RELAXED_LIMITS);
     }
     let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     Template::load(workspace().join("template.yaml"), &parameters.collect())

@@ -1,38 +1,129 @@
-//! `POST /v1/auth/password/change` — change password.
+//! `POST /v1/auth/password/change` — another password, for whoever knows the one there is.
+//!
+//! Every other session of the account ends with it, and the account's owner is told by mail.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::audit::{Auditor, Entry};
+use shared::breaches::Breaches;
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::db::{self, Db};
-use shared::http::auth::{self, Authenticator};
-use shared::http::{ApiError, Reply, Request};
-use uuid::Uuid;
+use shared::crypto::Secret;
+use shared::db::{self, Connection, Db};
+use shared::http::auth::{self, Bearer, RecentAuthenticator};
+use shared::http::{ApiError, ErrorCode, Reply, Request, limit};
+use shared::mail::{Kind, Sender, Written};
+use shared::password::{self, NewPassword, Password, Verdict};
+use shared::random::Random;
+use shared::rate_limit::Limit;
+use shared::session::{self, Session};
+use time::OffsetDateTime;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    auth: RecentAuthenticator,
+    sender: Sender,
+    audit: Auditor,
+    breaches: Breaches,
     clock: Clock,
+    random: Random,
+    per_account: u32,
 }
 
 impl Deps {
     pub fn wire(config: &mut Config) -> Self {
-        Self { db: Db::wire(config), auth: Authenticator::wire(config), clock: config.clock() }
+        Self {
+            db: Db::wire(config),
+            auth: RecentAuthenticator::wire(config),
+            sender: Sender::wire(config),
+            audit: Auditor::wire(config),
+            breaches: Breaches::wire(config),
+            clock: config.clock(),
+            random: config.random(),
+            per_account: config.number("RATE_LIMIT_LOGIN_PER_ADDRESS_AND_ACCOUNT", 10, 1..=1_000_000),
+        }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    current_password: Password,
+    new_password: NewPassword,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
-    user_id: Uuid,
+    sessions_ended: u64,
 }
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
+    let body: Body = request.json()?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
-    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
-    db::commit(tx).await?;
+    let old = verified(deps, &mut connection, (&bearer, &body), now).await?;
+    if deps.breaches.know(body.new_password.as_given().expose()).await {
+        return Err(ApiError::invalid("newPassword", "is known from a breach; choose another one"));
+    }
+    let new = password::hash(&body.new_password, &deps.random).await?;
+    let (answer, told) = put(deps, &mut connection, (request, &bearer), (&old, &new), now).await?;
+    drop(connection);
 
-    Ok(Reply::ok(&Answer { user_id: session.user_id }))
+    deps.sender.send_now(&deps.db, told).await;
+    Ok(Reply::ok(&answer))
+}
+
+/// The hash of the current password, which the caller knows. Nothing is locked while it is found out.
+async fn verified(
+    deps: &Deps,
+    connection: &mut Connection,
+    (bearer, body): (&Bearer<'_>, &Body),
+    now: OffsetDateTime,
+) -> Result<Secret<String>, ApiError> {
+    let (tx, session) = deps.auth.begin(connection, bearer, now).await?;
+    let stored = password::find(&tx, session.user_id).await?;
+    db::commit(tx).await?;
+    // Whoever found a session open may not guess on.
+    let limits = [Limit::new("change_password", &session.user_id.to_string(), deps.per_account)];
+    limit::check(connection.client(), &limits, now).await?;
+    let stored = stored.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "the account has no password"))?;
+    match password::verify(&body.current_password, Some(&stored)).await? {
+        Verdict::Right | Verdict::RightButOutdated => Ok(stored),
+        Verdict::Wrong => Err(wrong()),
+    }
+}
+
+async fn put(
+    deps: &Deps,
+    connection: &mut Connection,
+    (request, bearer): (&Request, &Bearer<'_>),
+    (old, new): (&Secret<String>, &Secret<String>),
+    now: OffsetDateTime,
+) -> Result<(Answer, Option<Written>), ApiError> {
+    let tx = connection.transaction().await?;
+    let Session { id, user_id, .. } = deps.auth.sessions.enter(&tx, bearer, now).await?;
+    // The password before the sessions: a sign-in with the old one is over before, or finds it gone.
+    if !password::replace(&tx, user_id, (old, new), Some(now)).await? {
+        return Err(wrong());
+    }
+    let sessions_ended = session::end_others(&tx, user_id, id, "password_changed", now).await?;
+    let entry = Entry {
+        user_id: Some(user_id),
+        action: "password.changed",
+        resource: ("account", &user_id.to_string()),
+        details: json!({ "sessionsEnded": sessions_ended }),
+        origin: request.origin(),
+        now,
+    };
+    deps.audit.append(&tx, &entry).await?;
+    let told = deps.sender.mails.tell(&tx, (user_id, Kind::PasswordChanged, None), now).await?;
+    db::commit(tx).await?;
+    Ok((Answer { sessions_ended }, told))
+}
+
+fn wrong() -> ApiError {
+    ApiError::new(ErrorCode::InvalidCredentials, "the current password is another one")
 }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::account;
+use shared::account::{self, LinkError};
 use shared::challenge::{self, ChallengeType, MAX_AMOUNT_MSAT, MAX_DESTINATION_BYTES, NewChallenge, Purpose};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db, Transaction};
-use shared::http::auth::{self, Authenticator};
+use shared::http::auth::{self, RecentAuthenticator};
 use shared::http::limit::SignInLimits;
 use shared::http::{ApiError, ErrorCode, Reply, Request};
 use shared::lightning::{Did, Pubkey};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    auth: RecentAuthenticator,
     clock: Clock,
     random: Random,
     domain: String,
@@ -35,7 +35,7 @@ impl Deps {
     pub fn wire(config: &mut Config) -> Self {
         Self {
             db: Db::wire(config),
-            auth: Authenticator::wire(config),
+            auth: RecentAuthenticator::wire(config),
             clock: config.clock(),
             random: config.random(),
             domain: challenge::domain(config),
@@ -110,9 +110,17 @@ async fn purpose(
             let new = body.new_lightning_pubkey.ok_or_else(|| {
                 ApiError::invalid("new_lightning_pubkey", "is needed for this challenge type")
             })?;
-            let session = deps.auth.enter(tx, &auth::bearer(request)?, now).await?;
+            let session = deps.auth.sessions.enter(tx, &auth::bearer(request)?, now).await?;
             let identities = account::identities(tx, session.user_id).await?;
-            if !identities.has_did(&body.did) {
+            let linking = body.challenge_type == ChallengeType::NodeLink;
+            if linking {
+                deps.auth.check(&session, now)?;
+            }
+            if linking && identities.unproven {
+                return Err(LinkError::EmailNotVerified.into());
+            }
+            // An account that never signed in with a node has no DID: it chooses one, which it gets with the key.
+            if !identities.has_did(&body.did) && !(linking && identities.has_no_did()) {
                 return Err(ApiError::new(ErrorCode::Forbidden, "this DID is not one of your account's"));
             }
             if body.challenge_type == ChallengeType::NodeRebind && body.did.self_certified_key().is_some() {

@@ -50,8 +50,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
-    let tx = connection.transaction().await?;
-    let session = deps.auth.enter(&tx, &bearer, now).await?;
+    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
     let node = node::find_own(&tx, session.user_id, &did).await?;
     db::commit(tx).await?;
 

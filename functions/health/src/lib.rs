@@ -1,4 +1,9 @@
-//! `GET /v1/health` — whether this deployment works, whom it calls in vain, and which version it is.
+//! `/v1/health` — whether this deployment works.
+//!
+//! | Route | What it tells |
+//! |---|---|
+//! | `GET /v1/health` | whether the database answers, whom this deployment calls in vain, and which version it is |
+//! | `GET /v1/auth/status` | that the service is up, and no more: the database is not asked |
 
 use std::collections::BTreeMap;
 
@@ -28,7 +33,19 @@ struct Answer {
     version: &'static str,
 }
 
-pub async fn handle(deps: &Deps, _: &Request) -> Result<Reply, ApiError> {
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+}
+
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
+    match request.route.as_str() {
+        "GET /v1/auth/status" => Ok(Reply::ok(&Status { status: "ok" })),
+        _ => health(deps).await,
+    }
+}
+
+async fn health(deps: &Deps) -> Result<Reply, ApiError> {
     let connection = deps.db.connection().await?;
     let states = breaker::states(connection.client()).await?;
     let word = |open| if open { "open" } else { "closed" };

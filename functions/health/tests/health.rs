@@ -27,6 +27,20 @@ async fn the_event_file_is_answered_with_database_and_version() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_status_of_sign_in_is_told_without_a_database() -> Result<()> {
+    let world = World::start().await?;
+    let deps = world.wire(NAME, Deps::wire).await?;
+    let ask_status = Call::new("GET /v1/auth/status");
+    assert_eq!(ask(&deps, &ask_status).await?.body, json!({ "status": "ok" }));
+    let api = world.binary(BINARY, NAME).await?;
+    world.db.admin().await?.batch_execute("DROP TABLE provider_breakers").await?;
+    let answer = binary::call(&api, &ask_status).await?;
+    assert_eq!((answer.status.as_u16(), &answer.body), (200, &json!({ "status": "ok" })));
+    assert_eq!(ask(&deps, &good()).await?.status, 500, "the other route does ask it");
+    Ok(())
+}
+
+#[tokio::test]
 async fn it_tells_which_providers_are_not_called_for_a_while_and_is_well_all_the_same() -> Result<()> {
     let world = World::start().await?;
     let admin = world.db.admin().await?;

@@ -1,38 +1,62 @@
-//! `GET /v1/auth/identities` — identities.
+//! `/v1/auth/identities` — the ways an account is signed in to.
+//!
+//! | Route | What it does |
+//! |---|---|
+//! | `GET /v1/auth/identities` | lists them |
+//! | `POST /v1/auth/identities` | links an e-mail address or a Privy user |
+//! | `DELETE /v1/auth/identities/{kind}` | unlinks one, unless it is the last |
+//!
+//! A node is linked by a `node_link` challenge and Discord at `/v1/auth/discord/start`. To change anything takes a
+//! sign-in of the last 15 minutes.
 
-use serde::Serialize;
+mod link;
+mod list;
+mod unlink;
+
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::db::{self, Db};
-use shared::http::auth::{self, Authenticator};
+use shared::db::Db;
+use shared::http::auth::RecentAuthenticator;
+use shared::http::vouched::Vouched;
 use shared::http::{ApiError, Reply, Request};
-use uuid::Uuid;
+use shared::mail::Sender;
+use shared::privy::Privy;
+use shared::random::Random;
+use shared::upstream::Upstream;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    auth: RecentAuthenticator,
+    vouched: Vouched,
+    privy: Option<Privy>,
+    sender: Sender,
+    mails_per_account: u32,
     clock: Clock,
+    random: Random,
 }
 
 impl Deps {
+    /// Wires, beside what its parts do, `RATE_LIMIT_MAIL_PER_ACCOUNT` (5).
     pub fn wire(config: &mut Config) -> Self {
-        Self { db: Db::wire(config), auth: Authenticator::wire(config), clock: config.clock() }
+        let upstream = Upstream::wire(config);
+        Self {
+            db: Db::wire(config),
+            auth: RecentAuthenticator::wire(config),
+            vouched: Vouched::wire(config),
+            privy: Privy::wire(config, &upstream),
+            sender: Sender::wire(config),
+            mails_per_account: config.number("RATE_LIMIT_MAIL_PER_ACCOUNT", 5, 1..=1_000_000),
+            clock: config.clock(),
+            random: config.random(),
+        }
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    user_id: Uuid,
-}
-
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
-    let bearer = auth::bearer(request)?;
-    let now = deps.clock.now();
-
-    let mut connection = deps.db.connection().await?;
-    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
-    db::commit(tx).await?;
-
-    Ok(Reply::ok(&Answer { user_id: session.user_id }))
+    match request.route.as_str() {
+        "GET /v1/auth/identities" => list::list(deps, request).await,
+        "POST /v1/auth/identities" => link::link(deps, request).await,
+        "DELETE /v1/auth/identities/{kind}" => unlink::unlink(deps, request).await,
+        route => Err(ApiError::internal(format!("the template sends {route} here"))),
+    }
 }

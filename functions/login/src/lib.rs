@@ -1,38 +1,96 @@
-//! `POST /v1/auth/login` — login.
+//! `POST /v1/auth/login` — a password or a Privy token becomes a session.
+//!
+//! Takes JSON, or the form of an OAuth2 password grant, which is answered in the names of RFC 6749. An account nobody
+//! has, a wrong password and an account without one are one refusal, after the same hash, the same statements and the
+//! same time.
 
-use serde::Serialize;
+mod audit;
+mod body;
+mod limits;
+mod password;
+
+use shared::account::{External, IdentityKind};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db};
-use shared::http::auth::{self, Authenticator};
-use shared::http::{ApiError, Reply, Request};
-use uuid::Uuid;
+use shared::http::limit;
+use shared::http::signed_in::SignedIn;
+use shared::http::vouched::{Vouched, proven_email};
+use shared::http::{ApiError, Reply, Request, StatusCode, sign_in_not_configured};
+use shared::metrics;
+use shared::privy::Privy;
+use shared::random::Random;
+use shared::session::Device;
+use shared::upstream::Upstream;
+
+use body::{Body, PrivyTokens, Proof};
+use limits::Limits;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    vouched: Vouched,
+    privy: Option<Privy>,
+    limits: Limits,
     clock: Clock,
+    random: Random,
 }
 
 impl Deps {
     pub fn wire(config: &mut Config) -> Self {
-        Self { db: Db::wire(config), auth: Authenticator::wire(config), clock: config.clock() }
+        let upstream = Upstream::wire(config);
+        Self {
+            db: Db::wire(config),
+            vouched: Vouched::wire(config),
+            privy: Privy::wire(config, &upstream),
+            limits: Limits::wire(config),
+            clock: config.clock(),
+            random: config.random(),
+        }
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    user_id: Uuid,
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
+    let outcome = sign_in(deps, request).await;
+    match &outcome {
+        Ok(_) => metrics::count("SignInAccepted"),
+        Err(error) if error.code.parts().1.is_client_error() => metrics::count("SignInRefused"),
+        Err(_) => {}
+    }
+    outcome
 }
 
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
-    let bearer = auth::bearer(request)?;
+async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
+    let body = Body::of(request)?;
+    let device = body.device()?;
+    let signed_in = match &body.proof {
+        Proof::Password(email, password) => {
+            password::sign_in(deps, request, (email, password), device).await?
+        }
+        Proof::Privy(tokens) => by_privy(deps, request, tokens, device).await?,
+    };
+    Ok(if body.is_oauth { signed_in.oauth_reply() } else { signed_in.reply(StatusCode::OK) })
+}
+
+async fn by_privy(
+    deps: &Deps,
+    request: &Request,
+    tokens: &PrivyTokens,
+    device: Device<'_>,
+) -> Result<SignedIn, ApiError> {
+    let privy = deps.privy.as_ref().ok_or_else(|| sign_in_not_configured("privy"))?;
     let now = deps.clock.now();
+    let counting = deps.db.connection().await?;
+    limit::check(counting.client(), &[deps.limits.address(request)], now).await?;
+    // Privy may have to be asked for its keys: nothing waits for that with a connection in hand.
+    drop(counting);
+    let user = privy.verify(tokens.access.expose(), tokens.identity(), now).await?;
 
+    let email = proven_email(user.email.as_deref(), user.email_verified);
+    let external =
+        External { kind: IdentityKind::Privy, subject: &user.id, label: None, proven_email: email.as_ref() };
     let mut connection = deps.db.connection().await?;
-    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
+    let tx = connection.transaction().await?;
+    let signed_in = deps.vouched.sign_in(&tx, request, (&external, device), now).await?;
     db::commit(tx).await?;
-
-    Ok(Reply::ok(&Answer { user_id: session.user_id }))
+    Ok(signed_in)
 }

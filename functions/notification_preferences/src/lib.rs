@@ -1,11 +1,21 @@
-//! `GET /v1/notifications/preferences/{userId}` — notification preferences.
+//! `/v1/notifications/preferences/{userId}` — what somebody wants to be told, and by which way.
+//!
+//! | Route | What it does |
+//! |---|---|
+//! | `GET /v1/notifications/preferences/{userId}` | says how they stand |
+//! | `PUT /v1/notifications/preferences/{userId}` | changes those that are named |
+//! | `POST /v1/notifications/preferences/{userId}/reset` | makes them the defaults again |
+//!
+//! For the owner and for administrators. What concerns an account's safety is told whatever stands here.
 
-use serde::Serialize;
+use serde::Deserialize;
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
-use shared::http::{ApiError, Reply, Request};
+use shared::http::{ApiError, ErrorCode, Reply, Request, version};
+use shared::preferences::{self, Change, DEFAULTS, Preferences, SomeTopics};
+use shared::user;
 use uuid::Uuid;
 
 pub struct Deps {
@@ -20,19 +30,81 @@ impl Deps {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    user_id: Uuid,
+#[derive(Default, Deserialize)]
+struct Body {
+    email: Option<SomeTopics>,
+    push: Option<SomeTopics>,
+    version: Option<i64>,
 }
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
+    match request.route.as_str() {
+        "GET /v1/notifications/preferences/{userId}" => read(deps, request).await,
+        "PUT /v1/notifications/preferences/{userId}" => {
+            auth::bearer(request)?;
+            let body: Body = request.json()?;
+            let (email, push) = (body.email.unwrap_or_default(), body.push.unwrap_or_default());
+            write(deps, request, (email, push), body.version).await
+        }
+        "POST /v1/notifications/preferences/{userId}/reset" => {
+            auth::bearer(request)?;
+            let body: Body = if request.body.is_empty() { Body::default() } else { request.json()? };
+            write(deps, request, (DEFAULTS.into(), DEFAULTS.into()), body.version).await
+        }
+        _ => Err(ApiError::new(ErrorCode::NotFound, "no such path")),
+    }
+}
+
+async fn read(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
+    let user_id = user_id(request)?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
     let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
+    auth::owner_or_admin(&session, user_id)?;
+    let found = preferences::find(&tx, user_id).await?;
     db::commit(tx).await?;
+    Ok(answer(&found.ok_or_else(not_found)?))
+}
 
-    Ok(Reply::ok(&Answer { user_id: session.user_id }))
+/// With a version it is changed only if it is still that one. Without, what is named holds whatever else was changed:
+/// the rest is left alone, so nobody's change is lost unseen.
+async fn write(
+    deps: &Deps,
+    request: &Request,
+    (email, push): (SomeTopics, SomeTopics),
+    in_body: Option<i64>,
+) -> Result<Reply, ApiError> {
+    let bearer = auth::bearer(request)?;
+    let user_id = user_id(request)?;
+    let expected = version::expected(request, in_body)?;
+    let now = deps.clock.now();
+
+    let mut connection = deps.db.connection().await?;
+    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
+    auth::owner_or_admin(&session, user_id)?;
+    let changed = preferences::change(&tx, user_id, &Change { email, push, expected }, now).await?;
+    if let Some(preferences) = changed {
+        db::commit(tx).await?;
+        return Ok(answer(&preferences));
+    }
+    let user = user::find(&tx, user_id).await?.ok_or_else(not_found)?;
+    Err(if user.deleted_at.is_some() {
+        ApiError::new(ErrorCode::AccountDeleted, "this account is deleted")
+    } else {
+        version::conflict("Preferences")
+    })
+}
+
+fn answer(preferences: &Preferences) -> Reply {
+    version::tagged(Reply::ok(preferences), preferences.version)
+}
+
+fn user_id(request: &Request) -> Result<Uuid, ApiError> {
+    request.path_parameter("userId").parse().map_err(|_| ApiError::invalid("userId", "must be a UUID"))
+}
+
+fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "no such account")
 }

@@ -69,8 +69,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
-    let tx = connection.transaction().await?;
-    let session = deps.auth.enter(&tx, &bearer, now).await?;
+    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
     let challenge = challenge::find_open(&tx, body.challenge_id, &body.did, now).await?;
     let (old, new) = match judge(&challenge, session.user_id, &body) {
         Ok(keys) => keys,

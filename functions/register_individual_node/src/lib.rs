@@ -5,7 +5,7 @@
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
-use shared::account::{self, Identities, IdentityKind};
+use shared::account::{self, ClaimError, Identities, IdentityKind};
 use shared::audit::{Auditor, Entry};
 use shared::clock::Clock;
 use shared::config::Config;
@@ -95,8 +95,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let ring = deps.sealing.get().await?;
 
     let mut connection = deps.db.connection().await?;
-    let tx = connection.transaction().await?;
-    let session = deps.auth.enter(&tx, &bearer, now).await?;
+    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
     let caller = (request, session.user_id);
     let reply = idempotent::run(&tx, caller, &ring, (now, &deps.random), async || {
         register(deps, &tx, caller, &node, &ring, now).await
@@ -165,20 +164,19 @@ async fn check_owner(
     node: &Parsed,
     now: OffsetDateTime,
 ) -> Result<(), ApiError> {
+    let (did, pubkey) = (node.did.to_string(), node.pubkey.to_string());
     let claims = [
-        (identities.has_did(&node.did), IdentityKind::Did, node.did.to_string()),
-        (identities.has_node(node.pubkey), IdentityKind::Node, node.pubkey.to_string()),
+        (identities.has_did(&node.did), (IdentityKind::Did, did), ClaimError::DidTaken),
+        (identities.has_node(node.pubkey), (IdentityKind::Node, pubkey), ClaimError::NodeTaken),
     ];
-    for (own, kind, subject) in claims {
+    for (own, (kind, subject), taken) in claims {
         if own {
             continue;
         }
-        let taken = account::is_taken(tx, user_id, kind, &subject, now).await?;
-        return Err(match (taken, kind) {
-            (true, IdentityKind::Did) => account::ClaimError::DidTaken.into(),
-            (true, IdentityKind::Node) => account::ClaimError::NodeTaken.into(),
-            (false, _) => ApiError::new(ErrorCode::Forbidden, "sign in with this DID and this node first"),
-        });
+        if account::is_taken(tx, user_id, kind, &subject, now).await? {
+            return Err(taken.into());
+        }
+        return Err(ApiError::new(ErrorCode::Forbidden, "sign in with this DID and this node first"));
     }
     Ok(())
 }

@@ -1,38 +1,40 @@
-//! `POST /v1/auth/email/verify` — verify email.
+//! `/v1/auth/email` — the proof that a mailbox is theirs: taken, and mailed once more.
+//!
+//! | Route | What it does |
+//! |---|---|
+//! | `POST /v1/auth/email/verify` | takes the token that was mailed; nobody needs to be signed in |
+//! | `POST /v1/auth/email/resend` | mails another one; answers the same whoever the address is |
 
-use serde::Serialize;
+mod verify;
+
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::db::{self, Db};
-use shared::http::auth::{self, Authenticator};
+use shared::db::Db;
+use shared::http::by_mail::ByMail;
 use shared::http::{ApiError, Reply, Request};
-use uuid::Uuid;
+use shared::one_time_token::Purpose;
 
 pub struct Deps {
     db: Db,
-    auth: Authenticator,
+    by_mail: ByMail,
     clock: Clock,
+    per_address: u32,
 }
 
 impl Deps {
     pub fn wire(config: &mut Config) -> Self {
-        Self { db: Db::wire(config), auth: Authenticator::wire(config), clock: config.clock() }
+        Self {
+            db: Db::wire(config),
+            by_mail: ByMail::wire(config),
+            clock: config.clock(),
+            per_address: config.number("RATE_LIMIT_SIGN_IN_PER_ADDRESS", 300, 1..=1_000_000),
+        }
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    user_id: Uuid,
-}
-
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
-    let bearer = auth::bearer(request)?;
-    let now = deps.clock.now();
-
-    let mut connection = deps.db.connection().await?;
-    let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
-    db::commit(tx).await?;
-
-    Ok(Reply::ok(&Answer { user_id: session.user_id }))
+    match request.route.as_str() {
+        "POST /v1/auth/email/resend" => deps.by_mail.ask(&deps.db, request, Purpose::VerifyEmail).await,
+        _ => verify::verify(deps, request).await,
+    }
 }

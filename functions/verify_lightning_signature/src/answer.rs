@@ -5,15 +5,15 @@ use shared::account::IdentityKind;
 use shared::challenge::Challenge;
 use shared::crypto::Secret;
 use shared::db::Transaction;
+use shared::http::wish::Granted;
 use shared::http::{ApiError, Reply, Request};
 use shared::lightning::{Did, Pubkey};
-use shared::session::{Device, self, NewSession};
+use shared::session::{self, Device, NewSession};
 use shared::token::{AccessGrant, STEP_UP_TTL, StepUp};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Deps;
-use crate::wish::Granted;
 
 #[derive(Serialize)]
 struct Answer<T> {
@@ -51,6 +51,8 @@ pub struct SignedIn<'a> {
     pub user_id: Uuid,
     pub did: &'a Did,
     pub signer: Pubkey,
+    /// The account is an administrator's, and its token says so.
+    pub admin: bool,
 }
 
 /// Opens a session and answers with its tokens.
@@ -76,7 +78,7 @@ pub async fn session(
         user_id: who.user_id,
         session_id: session.id,
         token_id: deps.random.id(now),
-        admin: false,
+        admin: who.admin,
     };
     let access = deps.issuer.access(tx, &grant, now).await?;
     let custom = custom_token(deps, &did, &access, now).await?;

@@ -5,7 +5,6 @@
 //! bring names for a Lightning setup, which is begun with it.
 
 mod answer;
-mod wish;
 
 use answer::SignedIn;
 use serde::Deserialize;
@@ -17,6 +16,7 @@ use shared::config::Config;
 use shared::db::{self, Db};
 use shared::firebase::{ServiceAccount, ServiceAccountDocument};
 use shared::http::limit::SignInLimits;
+use shared::http::wish::Wishes;
 use shared::http::{ApiError, Reply, Request};
 use shared::lightning::{Did, MessageSignature, Pubkey};
 use shared::metrics;
@@ -26,7 +26,6 @@ use shared::session::Sessions;
 use shared::sign_in::{self, Decision};
 use shared::token::TokenIssuer;
 use uuid::Uuid;
-use wish::Wishes;
 
 pub struct Deps {
     db: Db,
@@ -79,7 +78,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
 async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json_or_data()?;
-    let wish = deps.wishes.parse(body.username.as_deref(), body.lightning_address.as_deref())?;
+    let wish = deps
+        .wishes
+        .parse(body.username.as_deref(), ("lightning_address", body.lightning_address.as_deref()))?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
@@ -113,14 +114,17 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         return Ok(reply);
     }
     let granted = match &wish {
-        Some(intent) => Some(wish::grant(deps, &mut tx, (user_id, intent), (request.origin(), now)).await?),
+        Some(intent) => {
+            let wished = (request.origin(), now);
+            Some(deps.wishes.grant(&mut tx, (user_id, intent), &deps.audit, wished).await?)
+        }
         None => None,
     };
-    let who = SignedIn { user_id, did: &body.did, signer };
+    let who = SignedIn { user_id, did: &body.did, signer, admin: arrival.admin };
     let reply = answer::session(deps, &tx, (request, &who, granted.as_ref()), now).await?;
     db::commit(tx).await?;
-    if granted.is_some_and(|granted| granted.begun) {
-        metrics::count("SetupStarted");
+    if let Some(granted) = granted {
+        granted.count();
     }
     Ok(reply)
 }

@@ -13,10 +13,14 @@ pub enum Purpose {
     NodeConfig,
     /// What a provider told us: the payers' names and addresses are in it.
     WebhookBody,
+    /// Whom a mail goes to, and the token in it.
+    Mail,
+    /// Where a session's device is reached.
+    PushToken,
 }
 
 impl Purpose {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Macaroon,
         Self::RefreshKey,
         Self::StoredReply,
@@ -24,6 +28,8 @@ impl Purpose {
         Self::BtcpayConfig,
         Self::NodeConfig,
         Self::WebhookBody,
+        Self::Mail,
+        Self::PushToken,
     ];
 
     /// As the sealing document and the operator's tool have it.
@@ -36,6 +42,8 @@ impl Purpose {
             Self::BtcpayConfig => "btcpay-config",
             Self::NodeConfig => "node-config",
             Self::WebhookBody => "webhook-body",
+            Self::Mail => "mail",
+            Self::PushToken => "push-token",
         }
     }
 
@@ -49,6 +57,8 @@ impl Purpose {
             Self::BtcpayConfig => b"satchel:v1:btcpay-config",
             Self::NodeConfig => b"satchel:v1:node-config",
             Self::WebhookBody => b"satchel:v1:webhook-body",
+            Self::Mail => b"satchel:v1:mail",
+            Self::PushToken => b"satchel:v1:push-token",
         }
     }
 }

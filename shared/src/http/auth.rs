@@ -118,8 +118,14 @@ impl RecentAuthenticator {
         now: OffsetDateTime,
     ) -> Result<(Transaction<'c>, Session), ApiError> {
         let (tx, session) = self.sessions.begin(connection, bearer, now).await?;
+        self.check(&session, now)?;
+        Ok((tx, session))
+    }
+
+    /// Refuses a session whose last sign-in is too old.
+    pub fn check(&self, session: &Session, now: OffsetDateTime) -> Result<(), ApiError> {
         if session.sign_in_is_fresh(now, self.max_age) {
-            Ok((tx, session))
+            Ok(())
         } else {
             Err(ApiError::new(ErrorCode::StepUpRequired, "sign in again, then repeat this"))
         }
@@ -147,6 +153,17 @@ impl NodeAuthenticator {
         Self { sessions: Authenticator::wire(config), max_age }
     }
 
+    /// As [`Authenticator::begin`], unless the node's last signature is too old.
+    pub async fn begin<'c>(
+        &self,
+        connection: &'c mut Connection,
+        bearer: &Bearer<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(Transaction<'c>, Session), ApiError> {
+        let (tx, session) = self.sessions.begin(connection, bearer, now).await?;
+        self.check(session, now).map(|session| (tx, session))
+    }
+
     /// As [`Authenticator::enter`], unless the node's last signature is too old.
     pub async fn enter(
         &self,
@@ -154,7 +171,10 @@ impl NodeAuthenticator {
         bearer: &Bearer<'_>,
         now: OffsetDateTime,
     ) -> Result<Session, ApiError> {
-        let session = self.sessions.enter(client, bearer, now).await?;
+        self.check(self.sessions.enter(client, bearer, now).await?, now)
+    }
+
+    fn check(&self, session: Session, now: OffsetDateTime) -> Result<Session, ApiError> {
         if session.node_auth_is_fresh(now, self.max_age) {
             Ok(session)
         } else {
@@ -163,6 +183,7 @@ impl NodeAuthenticator {
     }
 }
 
-fn unauthenticated() -> ApiError {
+/// The answer to whoever is not signed in.
+pub fn unauthenticated() -> ApiError {
     ApiError::new(ErrorCode::Unauthenticated, "a valid access token is needed")
 }

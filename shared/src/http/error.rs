@@ -20,6 +20,7 @@ pub struct ApiError {
     message: Cow<'static, str>,
     details: Vec<Detail>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    cookies: Vec<String>,
     source: Option<Source>,
 }
 
@@ -44,7 +45,7 @@ struct Body<'a> {
 
 impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), headers: Vec::new(), source: None }
+        Self { code, message: message.into(), details: Vec::new(), headers: Vec::new(), cookies: Vec::new(), source: None }
     }
 
     /// One field that is not as it must be.
@@ -88,6 +89,12 @@ impl ApiError {
         self
     }
 
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: String) -> Self {
+        self.cookies.push(cookie);
+        self
+    }
+
     /// The causes, outermost first, for the log.
     pub fn causes(&self) -> Option<String> {
         Some(log::causes(self.source.as_deref()?))
@@ -110,6 +117,7 @@ impl ApiError {
         for (name, value) in self.headers {
             reply = reply.with_header(name, value);
         }
+        reply.cookies = self.cookies;
         reply
     }
 }

@@ -2,23 +2,32 @@
 //! compile until somebody decides.
 
 use super::{ApiError, ErrorCode};
-use crate::account::ClaimError;
+use crate::account::{ClaimError, ComeError, LinkError, UnlinkError};
+use crate::activity::{ActivityError, MAX_ACTION_CHARS};
 use crate::audit::AuditError;
 use crate::challenge::ChallengeError;
 use crate::crypto::SealError;
 use crate::db::DbError;
+use crate::discord::DiscordError;
 use crate::idempotency::IdempotencyError;
 use crate::invoice::{self, FinishError, MakeError, Mistake};
 use crate::lightning::signed_message::SignatureError;
+use crate::lock::LockError;
+use crate::mail::MailError;
 use crate::metrics;
 use crate::node::RegisterError;
+use crate::password::HashError;
+use crate::privy::PrivyError;
 use crate::secrets::SecretError;
 use crate::session::OpenSessionError;
+use crate::session::child::ChildError;
+use crate::session::refresh::RefreshError;
 use crate::setup::handover::HandoverError;
 use crate::setup::{self, SetupError};
 use crate::sign_in::{CarryOutError, Refusal};
 use crate::token::{IssueError, TokenError};
 use crate::upstream::{Failure, Provider, UpstreamError};
+use crate::user::CreateError;
 use crate::webhook::btcpay::SecretsError;
 use crate::webhook::processor::ProcessError;
 use crate::webhook::stripe::TakeInError;
@@ -37,6 +46,19 @@ impl From<DbError> for ApiError {
     }
 }
 
+impl From<ActivityError> for ApiError {
+    fn from(error: ActivityError) -> Self {
+        match error {
+            ActivityError::Action => {
+                Self::invalid("action", format!("must be 1 to {MAX_ACTION_CHARS} characters that can be shown"))
+            }
+            ActivityError::Unwritable => Self::invalid("details", "must not contain the character U+0000"),
+            ActivityError::TooLarge => Self::invalid("details", "must be no larger than 8 KiB"),
+            ActivityError::Db(error) => error.into(),
+        }
+    }
+}
+
 impl From<SecretError> for ApiError {
     fn from(error: SecretError) -> Self {
         match error {
@@ -49,6 +71,22 @@ impl From<SecretError> for ApiError {
 impl From<SealError> for ApiError {
     fn from(error: SealError) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<HashError> for ApiError {
+    fn from(error: HashError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<MailError> for ApiError {
+    fn from(error: MailError) -> Self {
+        match error {
+            MailError::Secret(error) => error.into(),
+            MailError::Seal(error) => error.into(),
+            MailError::Db(error) => error.into(),
+        }
     }
 }
 
@@ -98,9 +136,59 @@ impl From<ClaimError> for ApiError {
                 Self::new(ErrorCode::NodeAlreadyBound, "this node belongs to another account")
             }
             ClaimError::HasNode => Self::new(ErrorCode::NodeAlreadyBound, "this account has a node already"),
+            ClaimError::EmailTaken => {
+                Self::new(ErrorCode::EmailTaken, "this e-mail address is another account's")
+            }
+            ClaimError::IdentityTaken => {
+                Self::new(ErrorCode::IdentityTaken, "another account is signed in to with this")
+            }
+            ClaimError::HasOne => {
+                Self::new(ErrorCode::Conflict, "this account has another one of this kind: unlink it first")
+            }
             ClaimError::Db(source) => source.into(),
         }
     }
+}
+
+impl From<ComeError> for ApiError {
+    fn from(error: ComeError) -> Self {
+        match error {
+            ComeError::Deleted => account_deleted(),
+            ComeError::Claim(source) => source.into(),
+        }
+    }
+}
+
+impl From<LinkError> for ApiError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::EmailNotVerified => {
+                Self::new(ErrorCode::EmailNotVerified, "verify this account's e-mail address first")
+            }
+            LinkError::Deleted => account_deleted(),
+            LinkError::Claim(source) => source.into(),
+        }
+    }
+}
+
+impl From<UnlinkError> for ApiError {
+    fn from(error: UnlinkError) -> Self {
+        match error {
+            UnlinkError::Permanent => {
+                Self::new(ErrorCode::Conflict, "a node and its names are never unlinked: rebind the node")
+            }
+            UnlinkError::NotThere => Self::new(ErrorCode::NotFound, "this account has no such identity"),
+            UnlinkError::Last => {
+                Self::new(ErrorCode::LastIdentity, "nobody could sign in to this account without it")
+            }
+            UnlinkError::Db(source) => source.into(),
+        }
+    }
+}
+
+/// Said only to who has proven that the account was theirs.
+pub fn account_deleted() -> ApiError {
+    ApiError::new(ErrorCode::AccountDeleted, "this account was deleted")
 }
 
 impl From<CarryOutError> for ApiError {
@@ -108,6 +196,8 @@ impl From<CarryOutError> for ApiError {
         match error {
             CarryOutError::Challenge(source) => source.into(),
             CarryOutError::Claim(source) => source.into(),
+            CarryOutError::Link(source) => source.into(),
+            CarryOutError::Deleted => account_deleted(),
             CarryOutError::Node(source) => source.into(),
             CarryOutError::Db(source) => source.into(),
         }
@@ -129,6 +219,31 @@ impl From<OpenSessionError> for ApiError {
             OpenSessionError::Secret(source) => source.into(),
             OpenSessionError::Seal(source) => source.into(),
             OpenSessionError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Limit(exceeded) => super::limit::refusal(exceeded),
+            RefreshError::Secret(source) => source.into(),
+            RefreshError::Open(source) => Self::internal(source),
+            RefreshError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<ChildError> for ApiError {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::NoParent => Self::new(ErrorCode::Unauthenticated, "a valid access token is needed"),
+            ChildError::Ended => {
+                Self::new(ErrorCode::Conflict, "the session of this idempotency key has ended; take a new key")
+            }
+            ChildError::Open(source) => source.into(),
+            ChildError::Read(source) => source.into(),
+            ChildError::Db(source) => source.into(),
         }
     }
 }
@@ -282,8 +397,41 @@ impl From<SetupError> for ApiError {
 
 /// What this deployment leaves out.
 pub fn not_configured(provider: Provider) -> ApiError {
-    let message = format!("{} is not configured in this deployment", provider.name());
+    sign_in_not_configured(provider.name())
+}
+
+/// The same of whom people sign in with.
+pub fn sign_in_not_configured(name: &str) -> ApiError {
+    let message = format!("{name} is not configured in this deployment");
     ApiError::not_offered(ErrorCode::ProviderNotConfigured, message)
+}
+
+impl From<DiscordError> for ApiError {
+    fn from(error: DiscordError) -> Self {
+        match error {
+            DiscordError::Refused => {
+                Self::new(ErrorCode::IdentityRejected, "Discord does not know this code any more; begin again")
+            }
+            // Whoever runs this has to put it right.
+            DiscordError::Misconfigured(_) => provider_failed(60).caused_by(error),
+            DiscordError::Unavailable(_) => Self::unavailable(error),
+            DiscordError::Secret(source) => source.into(),
+        }
+    }
+}
+
+/// Why a token is refused is for the log.
+impl From<PrivyError> for ApiError {
+    fn from(error: PrivyError) -> Self {
+        match error {
+            PrivyError::Refused(refusal) => {
+                Self::new(ErrorCode::IdentityRejected, "the token is not one of Privy's for this app, or not now")
+                    .caused_by(refusal)
+            }
+            PrivyError::Unavailable(_) => Self::unavailable(error),
+            PrivyError::Secret(source) => source.into(),
+        }
+    }
 }
 
 impl From<HandoverError> for ApiError {
@@ -327,6 +475,28 @@ impl From<ProcessError> for ApiError {
             ProcessError::Secret(source) => source.into(),
             ProcessError::Seal(source) => source.into(),
             ProcessError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<LockError> for ApiError {
+    fn from(error: LockError) -> Self {
+        match error {
+            // Somebody else is at it, and will be done.
+            LockError::Busy | LockError::Lost => Self::unavailable(error),
+            LockError::Db(source) => source.into(),
+        }
+    }
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::PrivyIdTaken => {
+                Self::new(ErrorCode::IdentityTaken, "another account is signed in to with this Privy id")
+            }
+            CreateError::EmailTaken => Self::new(ErrorCode::EmailTaken, "another account has this e-mail"),
+            CreateError::Db(source) => source.into(),
         }
     }
 }

@@ -69,10 +69,11 @@ pub async fn check(
     limits: &[Limit],
     now: OffsetDateTime,
 ) -> Result<(), ApiError> {
-    rate_limit::count(client, limits, now).await?.map_err(refuse)
+    rate_limit::count(client, limits, now).await?.map_err(refusal)
 }
 
-fn refuse(exceeded: Exceeded) -> ApiError {
+/// How a request over a limit is answered.
+pub fn refusal(exceeded: Exceeded) -> ApiError {
     let Exceeded { quota, retry_after_seconds: seconds } = exceeded;
     let policy = format!("\"default\";q={quota};w={}", WINDOW.whole_seconds());
     let state = format!("\"default\";r=0;t={seconds}");

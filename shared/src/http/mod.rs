@@ -1,7 +1,9 @@
 //! The edge: what came in, parsed; what goes out, in one form.
 
 pub mod auth;
+pub mod by_mail;
 mod code;
+mod device;
 mod error;
 mod from_domain;
 pub mod idempotent;
@@ -9,13 +11,17 @@ pub mod limit;
 pub mod page;
 mod reply;
 mod request;
+pub mod signed_in;
 pub mod version;
+pub mod vouched;
+pub mod wish;
 #[cfg(test)]
 mod tests;
 
 pub use code::ErrorCode;
+pub use device::device;
 pub use error::{ApiError, Detail};
-pub use from_domain::not_configured;
+pub use from_domain::{account_deleted, not_configured, sign_in_not_configured};
 pub use reply::Reply;
 pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request};
 

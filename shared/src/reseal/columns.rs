@@ -129,6 +129,7 @@ macro_rules! by_uuid {
 pub const SEALED_COLUMNS: &[SealedColumn] = &[
     by_uuid!(Macaroon, "nodes", "user_id", "macaroon_sealed"),
     by_uuid!(RefreshKey, "sessions", "id", "refresh_key_sealed"),
+    by_uuid!(PushToken, "sessions", "id", "push_token_sealed"),
     sealed!(
         StoredReply, Text, "idempotency_keys", "reply_sealed",
         place "concat_ws(E'\\n', t.user_id::text, t.route, t.key)",
@@ -146,6 +147,7 @@ pub const SEALED_COLUMNS: &[SealedColumn] = &[
     by_uuid!(BtcpayConfig, "lightning_addresses", "user_id", "btcpay_config_sealed"),
     by_uuid!(NodeConfig, "lightning_addresses", "user_id", "node_config_sealed"),
     by_uuid!(WebhookBody, "webhook_events", "id", "body_sealed"),
+    by_uuid!(Mail, "mails", "id", "content_sealed"),
 ];
 
 /// The columns sealed for this purpose.

@@ -210,13 +210,13 @@ fn any_cause(error: &(dyn Error + 'static), wanted: &dyn Fn(&(dyn Error + 'stati
         || error.source().is_some_and(|source| any_cause(source, wanted))
 }
 
-fn is_late(error: &ClientError) -> bool {
+pub(super) fn is_late(error: &ClientError) -> bool {
     any_cause(error, &|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
     })
 }
 
-fn is_about_certificate(error: &ClientError) -> bool {
+pub(super) fn is_about_certificate(error: &ClientError) -> bool {
     any_cause(error, &|cause| {
         matches!(cause.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
     })

@@ -21,6 +21,7 @@ mod circuit;
 mod error;
 mod key;
 mod list;
+mod once;
 mod pins;
 mod retry;
 mod text;
@@ -43,6 +44,7 @@ pub(crate) use call::{Answer, Call, MAX_LIST};
 pub(crate) use error::{Common, Fate, Trouble};
 pub(crate) use key::Keyed;
 pub(crate) use list::List;
+pub(crate) use once::{Asked, Got};
 pub(crate) use transport::Transport;
 
 use crate::clock::Clock;

@@ -4,6 +4,7 @@ mod audit;
 mod db;
 mod errors;
 mod idempotency;
+mod lock;
 mod migrations;
 mod pool;
 mod privileges;

@@ -1,6 +1,6 @@
 //! A sign-in and a rebind of the same account, crossing.
 
-use shared::account;
+use shared::account::{self, NodeLogin, Standing};
 use shared::challenge::{self, ChallengeError, ChallengeType, NewChallenge, Purpose};
 use shared::db::roles::Role;
 use shared::lightning::Did;
@@ -57,7 +57,10 @@ async fn a_rebind_waits_for_a_sign_in_that_came_first() -> Result<()> {
     let created = account::create(&first, user_id, &Did::Lightning(key), key, NOW).await;
     created.map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let tx = first.transaction().await?;
-    assert!(account::note_login(&tx, user_id, key, NOW).await?);
+    assert_eq!(
+        account::note_login(&tx, user_id, key, NOW).await?,
+        NodeLogin::Noted(Standing { admin: false })
+    );
 
     // when a rebind retires the key
     let mut rebind = Box::pin(account::retire_node(&second, user_id, key, NOW));
@@ -67,6 +70,6 @@ async fn a_rebind_waits_for_a_sign_in_that_came_first() -> Result<()> {
     assert!(early.is_err());
     tx.commit().await?;
     rebind.await?;
-    assert!(!account::note_login(&second, user_id, key, NOW).await?);
+    assert_eq!(account::note_login(&second, user_id, key, NOW).await?, NodeLogin::NotItsNode);
     Ok(())
 }

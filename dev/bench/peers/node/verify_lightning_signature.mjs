@@ -133,7 +133,7 @@ async function answer(event, now) {
     const spent = await query("confirm", [challenge.id, did, at, maxWrongAnswers]);
     if (spent.rowCount !== 1) throw new Refused(410, "CHALLENGE_GONE", "the challenge is used");
     const noted = await query("login", [challenge.account_id, at, signer]);
-    if (noted.rowCount !== 1) throw new Refused(410, "CHALLENGE_GONE", "the node was rebound");
+    if (noted.rowCount !== 1 || noted.rows[0].deleted) throw new Refused(410, "CHALLENGE_GONE", "the node was rebound");
     await record(context, challenge, did, signer, now);
     data = await openSession(event, did, signer, challenge.account_id, now);
   } catch (error) {
@@ -152,7 +152,7 @@ async function openSession(event, did, signer, userId, now) {
   const agent = event.headers["user-agent"]?.slice(0, 256) ?? null;
   const sealed = seal(sessionId, key);
   const address = event.requestContext.http.sourceIp;
-  await query("session", [session, userId, "did", did, signer, at, sealed, at, ...until, address, agent]);
+  await query("session", [session, userId, "did", did, signer, at, sealed, at, ...until, address, agent, null, null]);
   const counter = Buffer.alloc(8);
   const version = Buffer.from([1]);
   const tag = mac(key, [version, sessionId, counter]).subarray(0, 16);

@@ -110,8 +110,8 @@ async def answer(event, now_us):
         spent = await db.execute(SQL["confirm"], challenge_id, did, now, MAX_WRONG_ANSWERS)
         if spent != "UPDATE 1":
             raise Refused(410, "CHALLENGE_GONE", "the challenge is used")
-        noted = await db.execute(SQL["login"], user_id, now, signer)
-        if noted != "UPDATE 1":
+        noted = await db.fetchrow(SQL["login"], user_id, now, signer)
+        if noted is None or noted["deleted"]:
             raise Refused(410, "CHALLENGE_GONE", "the node was rebound")
         await record(db, context, address, (challenge_id, kind), did, signer, user_id, now_us)
         data = await open_session(db, event, did, signer, user_id, now_us)
@@ -128,7 +128,7 @@ async def open_session(db, event, did, signer, user_id, now_us):
     address = ip_address(event["requestContext"]["http"]["sourceIp"])
     agent = event["headers"].get("user-agent")
     values = (session_id, user_id, "did", did, signer, now, seal(session_id, key), now)
-    await db.execute(SQL["session"], *values, now + IDLE, now + ABSOLUTE, address, agent and agent[:256])
+    await db.execute(SQL["session"], *values, now + IDLE, now + ABSOLUTE, address, agent and agent[:256], None, None)
     counter = bytes(8)
     tag = mac(key, (b"\x01", session_id.bytes, counter))[:16]
     refresh = base64.urlsafe_b64encode(b"\x01" + session_id.bytes + counter + tag).rstrip(b"=").decode()

@@ -3,11 +3,13 @@
 
 use super::events::{Delivery, PATH};
 use super::ground::Ground;
-use super::server::{Line, Server};
+use crate::server::{Line, Server};
 use crate::world::{Runtime, World};
 use crate::{machine, peers, single};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use gateway::RuntimeApi;
+use http_body_util::Full;
+use hyper::Request;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +63,7 @@ pub struct Crew {
 /// Takes one delivery at a time.
 pub enum Lane {
     Function(Arc<RuntimeApi>),
-    Connection(Line),
+    Connection(Line, &'static str),
 }
 
 impl Crew {
@@ -86,7 +88,7 @@ impl Crew {
             let server = Server::start(&program, &script, &ground.of_a_server(connections)?).await?;
             crew.pids.push(server.pid);
             for _ in 0..connections {
-                crew.lanes.push(Lane::Connection(server.line(path).await?));
+                crew.lanes.push(Lane::Connection(server.line().await?, path));
             }
             crew.servers.push(server);
         }
@@ -119,7 +121,16 @@ impl Lane {
     pub async fn send(&mut self, delivery: &Delivery) -> Result<Duration> {
         match self {
             Self::Function(api) => single::invoke(api, delivery.event.clone()).await,
-            Self::Connection(line) => line.send(delivery).await,
+            Self::Connection(line, path) => {
+                let request = Request::post(*path)
+                    .header("host", "api.example.com")
+                    .header("content-type", "application/json; charset=utf-8")
+                    .header("stripe-signature", &delivery.signature)
+                    .body(Full::new(delivery.body.clone()))?;
+                let answered = line.send(request).await?;
+                ensure!(answered.status.is_success(), line.refused(&answered));
+                Ok(answered.elapsed)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `ground`       databases, and what the contenders find in their environment
 //! - `events`       deliveries of `payment_intent.succeeded`, each of a payment that waits
-//! - `contender`    our function, Express and `FastAPI` at work (`server`: a server and a line to it)
+//! - `contender`    our function, Express and `FastAPI` at work
 //! - `same_rows`    that they run the same statements and leave the same rows
 //! - `alone`        one delivery at a time: latency and CPU
 //! - `rate`         twenty at a time, beside `pgbench` with the same statements (`script`)
@@ -23,7 +23,6 @@ mod rate;
 mod report;
 mod same_rows;
 mod script;
-mod server;
 
 use crate::throughput::{CLIENTS, Protocol};
 use crate::{binaries, document, machine, peers};

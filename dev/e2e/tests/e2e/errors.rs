@@ -1,11 +1,12 @@
 //! Every code of the list, brought about from outside, each in the one form.
 
+mod accounts;
+
 use std::collections::BTreeSet;
 
 use e2e::owner::new_did;
 use e2e::{Answer, Owner, Result, Stack, Tokens, form};
 use http::Method;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sandbox::lnd::NodeOptions;
 use sandbox::{Misbehaviour, Route, STRIPE_CONNECT_SECRET, STRIPE_PLATFORM_SECRET, Service, When};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ async fn every_public_error_is_in_the_one_form() -> Result<()> {
     at_the_edge(&stack, &mut seen).await?;
     while_signing_in(&stack, &mut seen).await?;
     with_a_session(&stack, &mut seen).await?;
+    accounts::errors(&stack, &mut seen).await?;
     with_keys_and_names_of_others(&stack, &mut seen).await?;
     with_an_idempotency_key(&stack, &mut seen).await?;
     of_webhooks(&stack, &mut seen).await?;
@@ -111,7 +113,7 @@ async fn with_a_session(stack: &Stack, seen: &mut Seen) -> Result<()> {
     let with = |token: &str| owner.node_info(&Tokens { access: token.to_owned(), ..tokens.clone() });
     seen.note(&with("").send().await?, "UNAUTHENTICATED")?;
     seen.note(&with(&tokens.access.replace('.', "..")).send().await?, "UNAUTHENTICATED")?;
-    seen.note(&with(&expired(stack, &tokens.access)?).send().await?, "TOKEN_EXPIRED")?;
+    seen.note(&with(&e2e::tokens::expired(stack, &tokens.access)?).send().await?, "TOKEN_EXPIRED")?;
     seen.note(&with(&tokens.access).send().await?, "NOT_FOUND")?;
 
     let admin = stack.admin().await?;
@@ -256,19 +258,4 @@ async fn switched_off(stack: Stack, seen: &mut Seen) -> Result<Stack> {
     let event = stack.client.post("/v1/webhooks/stripe", &json!({}));
     seen.note(&event.send().await?, "PROVIDER_NOT_CONFIGURED")?;
     Ok(stack)
-}
-
-/// The same token as it would be an hour after its time, signed with the real key.
-fn expired(stack: &Stack, token: &str) -> Result<String> {
-    let secret = stack.sandbox.secrets().get("satchel/signing").unwrap_or_default();
-    let secret: Value = serde_json::from_str(&secret)?;
-    let key = &secret["keys"][0];
-    let key = EncodingKey::from_rsa_pem(key["private_key"].as_str().unwrap_or_default().as_bytes())?;
-    let header = jsonwebtoken::decode_header(token)?;
-    let mut claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)?.claims;
-    for time in ["iat", "nbf", "exp"] {
-        claims[time] = json!(claims[time].as_i64().unwrap_or_default() - 2 * 3_600);
-    }
-    let header = Header { typ: Some("at+jwt".to_owned()), kid: header.kid, ..Header::new(Algorithm::RS256) };
-    Ok(jsonwebtoken::encode(&header, &claims, &key)?)
 }

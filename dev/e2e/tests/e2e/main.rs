@@ -3,7 +3,10 @@
 mod canaries;
 mod connections;
 mod errors;
+mod foreign_tokens;
 mod killed;
+mod ownership;
+mod providers_away;
 mod races;
 mod rate_limit;
 mod request_ids;

@@ -11,7 +11,7 @@ use crate::stack::{Addresses, Stack, StackOptions};
 use anyhow::{Result, bail};
 use client::{Client, expect_eq, text};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use sign_in::SignIn;
 use std::process::ExitCode;
 
@@ -36,11 +36,21 @@ async fn anywhere() -> Result<()> {
     stack.stop().await.and(result)
 }
 
-/// Signs in with a new node, for a tool that needs a session.
-pub async fn sign_in(addresses: &Addresses) -> Result<String> {
+/// Somebody who signed in with a new node, for a tool that needs them.
+pub struct Visitor {
+    pub did: String,
+    pub node: Value,
+    pub user_id: String,
+    pub session_id: String,
+}
+
+pub async fn visitor(addresses: &Addresses) -> Result<Visitor> {
     let client = Client { http: Http::new(), api: addresses.api.clone(), quiet: true };
-    let session = SignIn::with_a_new_node(&client, &addresses.sandbox).await?.session;
-    text(&session, "/data/accessToken").map(str::to_owned)
+    let SignIn { did, node, session, .. } = SignIn::with_a_new_node(&client, &addresses.sandbox).await?;
+    let bearer = format!("Bearer {}", text(&session, "/data/accessToken")?);
+    let me = client.quietly(&format!("{}/v1/auth/me", addresses.api), &[("authorization", &bearer)]).await?;
+    let (user_id, session_id) = (text(&me, "/id")?.to_owned(), text(&me, "/sessionId")?.to_owned());
+    Ok(Visitor { did, node, user_id, session_id })
 }
 
 async fn flow(addresses: &Addresses) -> Result<()> {

@@ -42,7 +42,8 @@ async fn the_binary_answers_its_event_with_the_report_and_logs_it() -> Result<()
     let all = |challenges| {
         json!({
             "challenges": challenges, "rate_limits": 0, "idempotency_keys": 0, "seeds": 0, "breakers": 0,
-            "webhook_events": 0, "messages": 0,
+            "webhook_events": 0, "messages": 0, "locks": 0, "sessions": 0, "one_time_tokens": 0, "oauth_states": 0,
+            "mails": 0, "accounts": 0,
         })
     };
     assert_eq!(report(&api).await?, all(2));
@@ -60,17 +61,25 @@ async fn the_binary_answers_its_event_with_the_report_and_logs_it() -> Result<()
 async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<()> {
     let world = World::start().await?;
     let bare = binary::bare_environment(&world, &[]);
-    binary::refuses_to_start(BINARY, &bare, &["DATABASE_SECRET is missing"], &[]).await?;
+    binary::refuses_to_start(BINARY, &bare, &["DATABASE_SECRET is missing", "AUDIT_SECRET is missing"], &[]).await?;
 
     world.sandbox.secrets().put("satchel/weak", r#"{"password":"canary-7"}"#);
-    let weak = [("DATABASE_SECRET", "satchel/weak"), ("DATABASE_POOL_SIZE", "canary")];
+    let weak = [
+        ("DATABASE_SECRET", "satchel/weak"),
+        ("AUDIT_SECRET", "satchel/weak"),
+        ("DATABASE_POOL_SIZE", "canary"),
+        ("ACCOUNT_DELETION_DAYS", "canary"),
+    ];
     let problems = [
         "DATABASE_SECRET: secret satchel/weak is not the document expected",
+        "AUDIT_SECRET: secret satchel/weak is not the document expected",
         "DATABASE_POOL_SIZE is not a number from 1 to 50",
+        "ACCOUNT_DELETION_DAYS is not a number from 1 to 365",
     ];
     binary::refuses_to_start(BINARY, &binary::bare_environment(&world, &weak), &problems, &["canary"])
         .await?;
-    let unknown = binary::bare_environment(&world, &[("DATABASE_SECRET", "satchel/none")]);
+    let unknown = [("DATABASE_SECRET", "satchel/none"), ("AUDIT_SECRET", "satchel/audit")];
+    let unknown = binary::bare_environment(&world, &unknown);
     binary::refuses_to_start(BINARY, &unknown, &["DATABASE_SECRET: secret satchel/none does not exist"], &[])
         .await
 }

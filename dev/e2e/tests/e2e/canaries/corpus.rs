@@ -20,6 +20,13 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("username of /v1/lightning/setup", "column lightning_setups.username", "the name its owner chose"),
     ("username of /v1/lightning/setup", "column lightning_addresses.username", "the name its owner chose"),
     ("memo of /v1/invoices", "column invoices.memo", "every payer reads it"),
+    ("e-mail address", "column identities.subject", "it is what they sign in with"),
+    ("e-mail address", "column sessions.identity_subject", "what was signed in with"),
+    ("e-mail address", "column one_time_tokens.email", "whose mailbox is to be proven"),
+    ("access token of an account", "answer to a sign-up", "the answer's purpose"),
+    ("refresh token of an account", "answer to a sign-up", "the answer's purpose"),
+    ("refresh token of a form", "answer to a sign-in by form", "the answer's purpose"),
+    ("refresh token of a session", "answer to a session of a session", "the answer's purpose"),
 ];
 
 #[derive(Default)]

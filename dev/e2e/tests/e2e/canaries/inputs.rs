@@ -12,7 +12,7 @@ use super::canary::Canaries;
 pub type Requests = Vec<(String, Request)>;
 
 /// Fields of every endpoint that takes a body, and a good body to spoil.
-fn bodies(owner: &Owner) -> [(&'static str, Value); 6] {
+fn bodies(owner: &Owner) -> [(&'static str, Value); 18] {
     let id = "019b9f5e-5c00-7000-8000-000000000001";
     [
         (
@@ -35,6 +35,18 @@ fn bodies(owner: &Owner) -> [(&'static str, Value); 6] {
             json!({"username": "satoshi", "lightningAddress": "satoshi@localhost", "nodeSource": "voltage"}),
         ),
         ("/v1/invoices", json!({"amount_msat": 1_000, "memo": "two beers", "expiry_seconds": 600})),
+        ("/v1/auth/register", json!({"email": "x", "password": "y", "username": "satoshi", "deviceId": "z"})),
+        ("/v1/auth/login", json!({"email": "x", "password": "y", "privyToken": "z"})),
+        ("/v1/auth/refresh", json!({"refreshToken": "x"})),
+        ("/v1/auth/email/verify", json!({"token": "x"})),
+        ("/v1/auth/password/forgot", json!({"email": "x"})),
+        ("/v1/auth/password/reset", json!({"token": "x", "password": "a good password"})),
+        ("/v1/auth/password/change", json!({"currentPassword": "x", "newPassword": "a good password"})),
+        ("/v1/auth/identities", json!({"privyToken": "x", "identityToken": "y"})),
+        ("/v1/users", json!({"privyId": "x", "email": "y", "displayName": "z"})),
+        ("/v1/private-beta/verify", json!({"referralKey": "x", "email": "y"})),
+        ("/v1/private-beta/status", json!({"referralKey": "x", "email": "y"})),
+        ("/v1/private-beta/referrals/bulk", json!({"count": 0})),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Known secrets in every input and every configuration value, looked for in all that comes out.
 
+mod accounts;
 mod canary;
 mod corpus;
 mod inputs;
@@ -41,6 +42,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_readable_column() -> Result<()> 
         let _ = stack.gateway.invoke(function, event).await;
     }
     when_things_fail(&stack, &owner, &mut corpus).await?;
+    accounts::live(&stack, &mut canaries, &mut corpus).await?;
 
     tokio::time::sleep(Duration::from_millis(500)).await;
     corpus.log(&stack.log);
@@ -154,6 +156,7 @@ fn full_of_secrets(canaries: &mut Canaries) -> Result<StackOptions> {
         ("satchel/firebase".to_owned(), json!({"client_email": "app@example.com", "private_key": firebase})),
     ]);
     let environment = [
+        ("AWS_ACCESS_KEY_ID", "anybody".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", canaries.plant("AWS secret access key")),
         ("AWS_SESSION_TOKEN", canaries.plant("AWS session token")),
         ("FIREBASE_SECRET", "satchel/firebase".to_owned()),

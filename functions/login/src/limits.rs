@@ -1,0 +1,81 @@
+//! How often somebody may try: nobody guesses a password here, and nobody locks its owner out by trying.
+
+use std::time::Duration;
+
+use shared::account;
+use shared::config::Config;
+use shared::db::GenericClient;
+use shared::email::Email;
+use shared::http::{ApiError, Request, limit};
+use shared::rate_limit::{self, Limit};
+use time::OffsetDateTime;
+
+/// How long somebody waits who comes from where the account was signed in to before, while others flood it.
+const DELAY: Duration = Duration::from_secs(1);
+/// Failures of one account that are written down in a minute. Trying on fills nobody's disk.
+const FAILURES_NOTED: u32 = 1;
+
+pub struct Limits {
+    per_address_and_account: u32,
+    per_account: u32,
+    per_address: u32,
+}
+
+impl Limits {
+    /// Wires `RATE_LIMIT_LOGIN_PER_ADDRESS_AND_ACCOUNT` (10), `RATE_LIMIT_LOGIN_PER_ACCOUNT` (60) and
+    /// `RATE_LIMIT_SIGN_IN_PER_ADDRESS` (300).
+    pub fn wire(config: &mut Config) -> Self {
+        let mut number = |name, default| config.number(name, default, 1..=1_000_000);
+        Self {
+            per_address_and_account: number("RATE_LIMIT_LOGIN_PER_ADDRESS_AND_ACCOUNT", 10),
+            per_account: number("RATE_LIMIT_LOGIN_PER_ACCOUNT", 60),
+            per_address: number("RATE_LIMIT_SIGN_IN_PER_ADDRESS", 300),
+        }
+    }
+
+    /// What any login from the request's address counts against.
+    pub fn address(&self, request: &Request) -> Limit {
+        limit::per_address("login", request, self.per_address)
+    }
+
+    /// Counts one try of the account, whether or not there is one, and says how long to wait with it.
+    pub async fn check(
+        &self,
+        client: &impl GenericClient,
+        (request, email): (&Request, &Email),
+        now: OffsetDateTime,
+    ) -> Result<Option<Duration>, ApiError> {
+        let (address, account) = (limit::address(request), email.as_str());
+        let limits = [
+            Limit::new(
+                "login:address:account",
+                &format!("{address}\n{account}"),
+                self.per_address_and_account,
+            ),
+            self.address(request),
+            Limit::new("login:account", account, self.per_account),
+        ];
+        let counts = rate_limit::counts(client, &limits, now).await?;
+        let [pair, by_address, by_account] = &limits;
+        let [first, second, third] = counts[..] else {
+            return Err(ApiError::internal("three limits have another number of counts"));
+        };
+        pair.judge(first, now).map_err(limit::refusal)?;
+        by_address.judge(second, now).map_err(limit::refusal)?;
+        match by_account.judge(third, now) {
+            Ok(()) => Ok(None),
+            Err(_) if account::is_known_from(client, email, &address).await? => Ok(Some(DELAY)),
+            Err(exceeded) => Err(limit::refusal(exceeded)),
+        }
+    }
+
+    /// Counts one failure of the account, and says whether it is one to write down.
+    pub async fn is_noted(
+        client: &impl GenericClient,
+        email: &Email,
+        now: OffsetDateTime,
+    ) -> Result<bool, ApiError> {
+        let failures = Limit::new("login:failed", email.as_str(), FAILURES_NOTED);
+        Ok(rate_limit::count(client, &[failures], now).await?.is_ok())
+    }
+}

@@ -1,0 +1,41 @@
+//! `DELETE /v1/sessions/…`
+
+use serde_json::json;
+use testing::{Result, World};
+
+use super::{END, END_ALL, ONE, PUSH_TOKEN, about, create, noted, rows, send, stranger, user, wire};
+
+#[tokio::test]
+async fn an_ended_session_is_refused_everywhere_at_once_and_the_others_stand() -> Result<()> {
+    let world = World::start().await?;
+    let (user, deps) = (user(&world).await?, wire(&world).await?);
+    let other = world.sign_in_again(&user, &world.node("node14")?.pubkey).await?;
+    send(&deps, &about(PUSH_TOKEN, &other, other.session_id).json(&json!({ "pushToken": "x" }))).await?;
+    let answer = send(&deps, &about(END, &user, other.session_id)).await?;
+    assert_eq!((answer.status.as_u16(), answer.text("/status")?), (200, "revoked"));
+    assert_eq!((answer.text("/revokedReason")?, &answer.body["hasPushToken"]), ("ended", &json!(false)));
+    let refused = send(&deps, &about(ONE, &other, other.session_id)).await?;
+    assert_eq!(refused.refusal()?, (401, "UNAUTHENTICATED"));
+    assert_eq!(send(&deps, &about(END, &user, other.session_id)).await?.body, answer.body, "twice is once");
+    assert_eq!(noted(&world, "session.ended").await?, 1);
+    assert_eq!(send(&deps, &about(END, &user, user.session_id)).await?.status, 200, "one's own too");
+    assert_eq!(send(&deps, &about(ONE, &user, user.session_id)).await?.refusal()?.0, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_are_ended_and_counted_the_callers_own_included() -> Result<()> {
+    let world = World::start().await?;
+    let (user, deps) = (user(&world).await?, wire(&world).await?);
+    let stranger = stranger(&world).await?;
+    for _ in 0..4 {
+        send(&deps, &create(&user, &json!({}))).await?;
+    }
+    let answer = send(&deps, &about(END_ALL, &user, user.user_id)).await?;
+    assert_eq!(answer.body, json!({ "userId": user.user_id, "ended": 5 }));
+    assert_eq!(send(&deps, &about(ONE, &user, user.session_id)).await?.refusal()?, (401, "UNAUTHENTICATED"));
+    assert_eq!(rows(&world, "sessions WHERE revoked_at IS NULL").await?, 1);
+    assert_eq!(send(&deps, &about(ONE, &stranger, stranger.session_id)).await?.status, 200);
+    assert_eq!(noted(&world, "session.all_ended").await?, 1);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What a sign-in by Discord and one by Privy have in common: somebody the provider vouches for comes to their account.
+
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::signed_in::{Arrival, SignIns, SignedIn};
+use super::{ApiError, Request, account_deleted};
+use crate::account::{self, Came, External, IdentityKind, NewIdentity};
+use crate::audit::{Auditor, Entry};
+use crate::config::Config;
+use crate::db::GenericClient;
+use crate::email::Email;
+use crate::mail::{Kind, Mails};
+use crate::random::Random;
+use crate::session::{Device, Session};
+
+/// Signs in, and links, whom a provider vouches for.
+pub struct Vouched {
+    pub sign_ins: SignIns,
+    pub audit: Auditor,
+    mails: Mails,
+    random: Random,
+}
+
+impl Vouched {
+    /// Wires [`SignIns`], the [`Auditor`] and [`Mails`].
+    pub fn wire(config: &mut Config) -> Self {
+        Self {
+            sign_ins: SignIns::wire(config),
+            audit: Auditor::wire(config),
+            mails: Mails::wire(config),
+            random: config.random(),
+        }
+    }
+
+    /// Opens a session of their account, which is made if there is none, and tells the owner of one that was joined.
+    /// Commit before it is answered.
+    pub async fn sign_in(
+        &self,
+        client: &impl GenericClient,
+        request: &Request,
+        (external, device): (&External<'_>, Device<'_>),
+        now: OffsetDateTime,
+    ) -> Result<SignedIn, ApiError> {
+        let came = account::come(client, external, self.random.id(now), now).await?;
+        let user_id = came.user_id();
+        let standing = account::note_sign_in(client, user_id, now).await?.ok_or_else(account_deleted)?;
+        let identity = (external.kind, external.subject);
+        let arrival = Arrival { user_id, identity, pubkey: None, device, admin: standing.admin };
+        let signed_in = self.sign_ins.open(client, request, &arrival, now).await?;
+        let action = match came {
+            Came::Back(_) => "session.created",
+            Came::ToJoin(_) => "identity.joined",
+            Came::Anew(_) => "account.created",
+        };
+        let entry = Entry {
+            user_id: Some(user_id),
+            action,
+            resource: ("session", &signed_in.session_id.to_string()),
+            details: json!({ "by": external.kind, "subject": external.subject }),
+            origin: request.origin(),
+            now,
+        };
+        self.audit.append(client, &entry).await?;
+        if let Came::ToJoin(_) = came {
+            let about = (user_id, Kind::IdentityLinked, Some(provider(external.kind)));
+            self.mails.tell(client, about, now).await?;
+        }
+        Ok(signed_in)
+    }
+
+    /// Links them to the account of a session that stands, and tells its owner. Says whether that is news.
+    pub async fn link(
+        &self,
+        client: &impl GenericClient,
+        request: &Request,
+        (session, external): (&Session, &External<'_>),
+        now: OffsetDateTime,
+    ) -> Result<bool, ApiError> {
+        let user_id = session.user_id;
+        let identity = NewIdentity {
+            kind: external.kind,
+            subject: external.subject,
+            label: external.label,
+            verified_at: Some(now),
+        };
+        let is_news = account::link(client, user_id, &identity, now).await?;
+        if is_news {
+            let entry = Entry {
+                user_id: Some(user_id),
+                action: "identity.linked",
+                resource: ("session", &session.id.to_string()),
+                details: json!({ "kind": external.kind, "subject": external.subject }),
+                origin: request.origin(),
+                now,
+            };
+            self.audit.append(client, &entry).await?;
+            let about = (user_id, Kind::IdentityLinked, Some(provider(external.kind)));
+            self.mails.tell(client, about, now).await?;
+        }
+        Ok(is_news)
+    }
+}
+
+/// The address a provider says it has proven, if it is one we could write to.
+pub fn proven_email(text: Option<&str>, proven: bool) -> Option<Email> {
+    text.filter(|_| proven).and_then(|text| text.parse().ok())
+}
+
+/// What people call it.
+pub const fn provider(kind: IdentityKind) -> &'static str {
+    match kind {
+        IdentityKind::Discord => "Discord",
+        IdentityKind::Privy => "Privy",
+        IdentityKind::Email => "e-mail",
+        IdentityKind::Node | IdentityKind::Did => "node",
+    }
+}
