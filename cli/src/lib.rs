@@ -7,6 +7,7 @@
 //! - [`setup`]             Lightning setups: which stopped, why, and on with them
 //! - [`webhooks`]          what providers told us, and through it again
 //! - [`payments`]          what became of a payment, and why
+//! - [`users`]             accounts: who they are, where they are signed in, who administers
 //! - [`database`]          the five roles, the database, its schema
 //! - [`audit`]             is the log what was written
 //! - [`when`]              times as an operator gives them
@@ -21,6 +22,7 @@ pub mod secrets;
 pub mod setup;
 pub mod store;
 pub mod test_privy;
+pub mod users;
 pub mod verify_message;
 pub mod webhooks;
 pub mod when;
@@ -59,6 +61,9 @@ enum Command {
     /// Look into payments
     #[command(subcommand)]
     Payments(payments::Command),
+    /// Look after accounts
+    #[command(subcommand)]
+    Users(users::Command),
     /// Make the database and bring its schema up to date
     #[command(subcommand)]
     Database(database::Command),
@@ -76,6 +81,7 @@ pub async fn run(cli: Cli) -> Result<String> {
         Command::Setup(command) => setup::run(command).await,
         Command::Webhooks(command) => webhooks::run(command).await,
         Command::Payments(command) => payments::run(command).await,
+        Command::Users(command) => users::run(command).await,
         Command::Database(command) => database::run(command).await,
         Command::Audit(command) => audit::run(command).await,
     }

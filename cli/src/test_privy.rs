@@ -18,8 +18,8 @@ const LONGEST_INPUT: u64 = 64 * 1024;
 
 /// Check a token of Privy's as sign-in does, and say whose it is or why it is refused
 ///
-/// Reads the app from the secret `privy`, and its keys from `PRIVY_URL` (https://api.privy.io) if that secret holds
-/// none. No token is ever printed.
+/// Reads the app from the secret `privy`, and its keys from Privy if that secret holds none (`PRIVY_URL` says where,
+/// if it is elsewhere). No token is ever printed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The access token; `-` reads it from standard input, so that it stands in no shell's history

@@ -1,4 +1,4 @@
-//! Discord's OAuth2, as far as it takes to know who somebody is.
+//! Discord's `OAuth2`, as far as it takes to know who somebody is.
 //!
 //! The access token is used once, to ask, and dropped. It is not revoked: Discord would end every token of that person's
 //! authorization with it, a second sign-in that is under way included, and have them agree anew each time.

@@ -7,6 +7,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use url::Host;
 
+use crate::crypto::Secret;
+
 const MAX_BYTES: usize = 254;
 const MAX_LOCAL_BYTES: usize = 64;
 const MAX_LABEL_BYTES: usize = 63;
@@ -60,9 +62,9 @@ impl FromStr for Email {
 
 impl<'de> Deserialize<'de> for Email {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde's own errors quote what they found.
-        let text = String::deserialize(deserializer).map_err(|_| D::Error::custom("is not a string"))?;
-        text.parse().map_err(D::Error::custom)
+        // Through a secret, whose errors do not quote what they found.
+        let text = Secret::<String>::deserialize(deserializer)?;
+        text.expose().parse().map_err(D::Error::custom)
     }
 }
 

@@ -40,7 +40,7 @@ const KEPT: time::Duration = time::Duration::seconds(300);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What is sealed for: `all`, or one of macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config,
-    /// webhook-body, mail
+    /// webhook-body, mail, push-token
     #[arg(value_parser = asked)]
     purpose: Asked,
     /// What the names of the secrets begin with: the stack's parameter `SecretPrefix`

@@ -51,7 +51,8 @@ async fn a_key_is_added_everything_moves_and_the_old_key_goes() -> Result<()> {
         "btcpay-config",
         "node-config",
         "webhook-body",
-        "mail"
+        "mail",
+        "push-token"
     ]);
     let started = ("rotation.started".to_owned(), "2".to_owned(), json!({ "purposes": all }));
     let told = json!({ "purposes": all, "resealed": 3 * ACCOUNTS, "retired": [1] });

@@ -21,6 +21,7 @@ mod setup_undo;
 mod setup_world;
 mod test_privy;
 mod tool;
+mod users;
 mod verify_message;
 mod webhooks_dismiss;
 mod webhooks_list;

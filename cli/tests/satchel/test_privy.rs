@@ -26,10 +26,8 @@ async fn a_good_token_says_whose_it_is_and_until_when() -> Result<()> {
         "{printed}"
     );
     assert!(!printed.contains("email"), "{printed}");
-    let more = ["--identity", tokens.identity.as_str()];
-    let ran =
-        tool.run_on(&[&["test-privy", "-"][..], &more].concat(), format!("{}\n", tokens.access).as_bytes());
-    let printed = ran.await?.ok();
+    let arguments = ["test-privy", "-", "--identity", tokens.identity.as_str()];
+    let printed = tool.run_on(&arguments, format!("{}\n", tokens.access).as_bytes()).await?.ok();
     assert!(printed.contains("\nemail       alice@example.com (proven)\n"), "{printed}");
     assert!(
         printed.ends_with("\nwallet      ethereum 0x52908400098527886E0F7030069857D2E4169EE7\n"),

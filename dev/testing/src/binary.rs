@@ -28,7 +28,15 @@ pub fn event(call: &Call) -> anyhow::Result<Value> {
         .map(|(name, value)| Ok((name.as_str(), value.to_str()?)))
         .collect::<anyhow::Result<_>>()?;
     let method = request.method.as_str();
-    routed_http_event(&request.route, &parameters, method, &request.path, &request.body, &headers)
+    let mut event =
+        routed_http_event(&request.route, &parameters, method, &request.path, &request.body, &headers)?;
+    if !request.query.is_empty() {
+        event["rawQueryString"] = json!(request.query);
+    }
+    if !request.cookies.is_empty() {
+        event["cookies"] = json!(request.cookies);
+    }
+    Ok(event)
 }
 
 /// Sends one event and reads the answer, whose request id is checked wherever it stands.
@@ -39,7 +47,7 @@ pub async fn send(api: &RuntimeApi, event: &Value) -> anyhow::Result<Outcome> {
     let id = event.pointer("/requestContext/requestId").and_then(Value::as_str).unwrap_or_default();
     ensure!(outcome.header("x-request-id") == Some(id), "x-request-id is not {id}: {outcome:?}");
     ensure!(
-        outcome.status.is_success() || outcome.body["requestId"] == id,
+        outcome.status.is_success() || outcome.status.is_redirection() || outcome.body["requestId"] == id,
         "requestId is not {id}: {outcome:?}"
     );
     Ok(outcome)

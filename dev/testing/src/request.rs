@@ -129,8 +129,7 @@ impl Outcome {
                 (error.into_reply("request-under-test", Clock::system().now()), causes)
             }
         };
-        let body = serde_json::from_str(&reply.body).context("the body is not JSON")?;
-        Ok(Self { status: reply.status, body, reply, causes })
+        Ok(Self { status: reply.status, body: body(&reply.body)?, reply, causes })
     }
 
     /// An answer as a function's process gave it to the gateway.
@@ -149,12 +148,7 @@ impl Outcome {
             cookies: cookies.map(str::to_owned).collect(),
             body: text.to_owned(),
         };
-        Ok(Self {
-            status,
-            body: serde_json::from_str(text).context("the body is not JSON")?,
-            reply,
-            causes: None,
-        })
+        Ok(Self { status, body: body(text)?, reply, causes: None })
     }
 
     /// Status and error code of an error in the one form; another form is an error of its own.
@@ -204,4 +198,9 @@ impl Outcome {
             .find(|(found, _)| found.as_str() == name)
             .and_then(|(_, value)| value.to_str().ok())
     }
+}
+
+/// A redirect has no body, which reads as `null`.
+fn body(text: &str) -> anyhow::Result<Value> {
+    if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(text).context("the body is not JSON") }
 }

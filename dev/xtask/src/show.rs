@@ -3,9 +3,17 @@
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-const SECRET_FIELDS: [&str; 6] =
-    ["accessToken", "refreshToken", "customToken", "stepUpToken", "admin_macaroon", "invoice_macaroon"];
-const SECRET_HEADERS: [&str; 2] = ["authorization", "grpc-metadata-macaroon"];
+const SECRET_FIELDS: [&str; 8] = [
+    "accessToken",
+    "refreshToken",
+    "customToken",
+    "stepUpToken",
+    "password",
+    "token",
+    "admin_macaroon",
+    "invoice_macaroon",
+];
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "grpc-metadata-macaroon"];
 const SHOWN: usize = 16;
 
 pub fn request(method: &Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) {
@@ -24,7 +32,9 @@ pub fn answer(status: StatusCode, headers: &HeaderMap, body: &Value) {
     if let Some(id) = headers.get("x-request-id").and_then(|value| value.to_str().ok()) {
         println!("< x-request-id: {id}");
     }
-    indented("<", body);
+    if !body.is_null() {
+        indented("<", body);
+    }
 }
 
 /// A BOLT11 invoice as a wallet's camera reads it: upper case, which takes the smaller alphabet.
@@ -60,7 +70,9 @@ fn safe(value: &Value) -> Value {
 }
 
 fn shorten(secret: &str) -> String {
-    secret.chars().take(SHOWN).chain(['…']).collect()
+    // Never most of it: a password is short.
+    let shown = SHOWN.min(secret.chars().count() / 4);
+    secret.chars().take(shown).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -70,8 +82,9 @@ mod tests {
 
     #[test]
     fn secrets_are_cut_short_wherever_they_stand() {
-        let token = "eyJhbGciOiJSUzI1NiJ9.a-long-rest";
-        let shown = safe(&json!({"data": [{"accessToken": token, "did": token}]}));
-        assert_eq!(shown, json!({"data": [{"accessToken": "eyJhbGciOiJSUzI1…", "did": token}]}));
+        let token = format!("eyJhbGciOiJSUzI1NiJ9.{}", "a-long-rest".repeat(5));
+        let shown = safe(&json!({"data": [{"accessToken": token, "password": "open sesame", "did": token}]}));
+        let expected = json!({"data": [{"accessToken": "eyJhbGciOiJSUzI1…", "password": "op…", "did": token}]});
+        assert_eq!(shown, expected);
     }
 }

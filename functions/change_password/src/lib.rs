@@ -9,7 +9,7 @@ use shared::breaches::Breaches;
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::crypto::Secret;
-use shared::db::{self, Connection, Db};
+use shared::db::{self, Db};
 use shared::http::auth::{self, Bearer, RecentAuthenticator};
 use shared::http::{ApiError, ErrorCode, Reply, Request, limit};
 use shared::mail::{Kind, Sender, Written};
@@ -63,32 +63,31 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     let now = deps.clock.now();
 
-    let mut connection = deps.db.connection().await?;
-    let old = verified(deps, &mut connection, (&bearer, &body), now).await?;
+    let old = verified(deps, (&bearer, &body), now).await?;
     if deps.breaches.know(body.new_password.as_given().expose()).await {
         return Err(ApiError::invalid("newPassword", "is known from a breach; choose another one"));
     }
     let new = password::hash(&body.new_password, &deps.random).await?;
-    let (answer, told) = put(deps, &mut connection, (request, &bearer), (&old, &new), now).await?;
-    drop(connection);
+    let (answer, told) = put(deps, (request, &bearer), (&old, &new), now).await?;
 
     deps.sender.send_now(&deps.db, told).await;
     Ok(Reply::ok(&answer))
 }
 
-/// The hash of the current password, which the caller knows. Nothing is locked while it is found out.
+/// The hash of the current password, which the caller knows. No connection is held while it is found out.
 async fn verified(
     deps: &Deps,
-    connection: &mut Connection,
     (bearer, body): (&Bearer<'_>, &Body),
     now: OffsetDateTime,
 ) -> Result<Secret<String>, ApiError> {
-    let (tx, session) = deps.auth.begin(connection, bearer, now).await?;
+    let mut connection = deps.db.connection().await?;
+    let (tx, session) = deps.auth.begin(&mut connection, bearer, now).await?;
     let stored = password::find(&tx, session.user_id).await?;
     db::commit(tx).await?;
     // Whoever found a session open may not guess on.
     let limits = [Limit::new("change_password", &session.user_id.to_string(), deps.per_account)];
     limit::check(connection.client(), &limits, now).await?;
+    drop(connection);
     let stored = stored.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "the account has no password"))?;
     match password::verify(&body.current_password, Some(&stored)).await? {
         Verdict::Right | Verdict::RightButOutdated => Ok(stored),
@@ -98,11 +97,11 @@ async fn verified(
 
 async fn put(
     deps: &Deps,
-    connection: &mut Connection,
     (request, bearer): (&Request, &Bearer<'_>),
     (old, new): (&Secret<String>, &Secret<String>),
     now: OffsetDateTime,
 ) -> Result<(Answer, Option<Written>), ApiError> {
+    let mut connection = deps.db.connection().await?;
     let tx = connection.transaction().await?;
     let Session { id, user_id, .. } = deps.auth.sessions.enter(&tx, bearer, now).await?;
     // The password before the sessions: a sign-in with the old one is over before, or finds it gone.

@@ -61,7 +61,7 @@ async fn come_back(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     if returned.user_id != Some(session.user_id) {
         return Err(ApiError::new(ErrorCode::Forbidden, "another account began this"));
     }
-    deps.vouched.link(&tx, request, (&session, &external), now).await?;
+    deps.vouched.linker.link(&tx, request, (&session, &external), now).await?;
     db::commit(tx).await?;
     Ok(Reply::ok(&Linked { kind: IdentityKind::Discord, label: &user.username }))
 }

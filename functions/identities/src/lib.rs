@@ -17,7 +17,7 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::Db;
 use shared::http::auth::RecentAuthenticator;
-use shared::http::vouched::Vouched;
+use shared::http::vouched::Linker;
 use shared::http::{ApiError, Reply, Request};
 use shared::mail::Sender;
 use shared::privy::Privy;
@@ -27,7 +27,7 @@ use shared::upstream::Upstream;
 pub struct Deps {
     db: Db,
     auth: RecentAuthenticator,
-    vouched: Vouched,
+    linker: Linker,
     privy: Option<Privy>,
     sender: Sender,
     mails_per_account: u32,
@@ -42,7 +42,7 @@ impl Deps {
         Self {
             db: Db::wire(config),
             auth: RecentAuthenticator::wire(config),
-            vouched: Vouched::wire(config),
+            linker: Linker::wire(config),
             privy: Privy::wire(config, &upstream),
             sender: Sender::wire(config),
             mails_per_account: config.number("RATE_LIMIT_MAIL_PER_ACCOUNT", 5, 1..=1_000_000),

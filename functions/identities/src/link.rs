@@ -84,7 +84,7 @@ async fn by_mail(
         origin: request.origin(),
         now,
     };
-    deps.vouched.audit.append(&tx, &entry).await?;
+    deps.linker.audit.append(&tx, &entry).await?;
     db::commit(tx).await?;
     drop(connection);
     deps.sender.send_now(&deps.db, written).await;
@@ -110,7 +110,7 @@ async fn by_privy(
         External { kind: IdentityKind::Privy, subject: &user.id, label: None, proven_email: email.as_ref() };
     let mut connection = deps.db.connection().await?;
     let (tx, session) = deps.auth.begin(&mut connection, bearer, now).await?;
-    deps.vouched.link(&tx, request, (&session, &external), now).await?;
+    deps.linker.link(&tx, request, (&session, &external), now).await?;
     db::commit(tx).await?;
     Ok(Reply::json(StatusCode::CREATED, &Linked { kind: IdentityKind::Privy, subject: &user.id }))
 }

@@ -32,7 +32,7 @@ pub async fn unlink(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         origin: request.origin(),
         now,
     };
-    deps.vouched.audit.append(&tx, &entry).await?;
+    deps.linker.audit.append(&tx, &entry).await?;
     let about = Some(provider(kind));
     let mails = &deps.sender.mails;
     // Whoever loses the address is told at it: no other is proven to be theirs.

@@ -24,7 +24,7 @@ pub async fn succeeded(
         origin: request.origin(),
         now,
     };
-    Ok(deps.vouched.audit.append(client, &entry).await?)
+    Ok(deps.vouched.linker.audit.append(client, &entry).await?)
 }
 
 /// Writes down that somebody tried an account that is there: the first of each minute. For an account that is not, the
@@ -49,7 +49,7 @@ pub async fn failed(
         origin: request.origin(),
         now,
     };
-    deps.vouched.audit.append(&tx, &entry).await?;
+    deps.vouched.linker.audit.append(&tx, &entry).await?;
     if user_id.is_some() {
         db::commit(tx).await?;
     }

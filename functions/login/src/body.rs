@@ -44,8 +44,8 @@ struct Json {
 #[derive(Deserialize)]
 struct Form {
     grant_type: String,
-    username: Email,
-    password: Password,
+    username: Option<Email>,
+    password: Option<Password>,
     platform: Option<Platform>,
     #[serde(rename = "deviceId")]
     device_id: Option<String>,
@@ -61,7 +61,9 @@ impl Body {
         if form.grant_type != "password" {
             return Err(ApiError::invalid("grant_type", "must be password"));
         }
-        let proof = Proof::Password(form.username, form.password);
+        let missing = |field| ApiError::invalid(field, "is missing");
+        let email = form.username.ok_or_else(|| missing("username"))?;
+        let proof = Proof::Password(email, form.password.ok_or_else(|| missing("password"))?);
         Ok(Self { proof, is_oauth: true, device_id: form.device_id, platform: form.platform })
     }
 

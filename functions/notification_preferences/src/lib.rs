@@ -13,7 +13,7 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
-use shared::http::{ApiError, ErrorCode, Reply, Request, version};
+use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, version};
 use shared::preferences::{self, Change, DEFAULTS, Preferences, SomeTopics};
 use shared::user;
 use uuid::Uuid;
@@ -91,7 +91,7 @@ async fn write(
     }
     let user = user::find(&tx, user_id).await?.ok_or_else(not_found)?;
     Err(if user.deleted_at.is_some() {
-        ApiError::new(ErrorCode::AccountDeleted, "this account is deleted")
+        account_deleted()
     } else {
         version::conflict("Preferences")
     })

@@ -186,8 +186,12 @@ fn preferences_are_the_defaults_with_the_changes_laid_over_them() {
                 if is_reset {
                     (model.0, model.1) = (defaults(), defaults());
                 } else {
-                    email.iter().for_each(|(topic, value)| model.0[*topic] = json!(value));
-                    push.iter().for_each(|(topic, value)| model.1[*topic] = json!(value));
+                    for (topic, value) in &email {
+                        model.0[*topic] = json!(value);
+                    }
+                    for (topic, value) in &push {
+                        model.1[*topic] = json!(value);
+                    }
                 }
                 model.2 += 1;
             } else {

@@ -88,14 +88,17 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let device = http::device(body.device_id.as_deref(), body.platform)?;
     let now = deps.clock.now();
 
-    let mut connection = deps.db.connection().await?;
+    let connection = deps.db.connection().await?;
     let limits = [limit::per_address("register_account", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
+    // Hashing takes its time, and so does whoever knows of breaches.
+    drop(connection);
     if deps.breaches.know(body.password.as_given().expose()).await {
         return Err(ApiError::invalid("password", "is known from a breach; choose another one"));
     }
     let hash = password::hash(&body.password, &deps.random).await?;
 
+    let mut connection = deps.db.connection().await?;
     let mut tx = connection.transaction().await?;
     let made = make(deps, &mut tx, (request, &body, device), (&hash, wish.as_ref()), now).await?;
     db::commit(tx).await?;

@@ -37,18 +37,20 @@ pub async fn reset(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let Body { token, password } = request.json()?;
     let now = deps.clock.now();
 
-    let mut connection = deps.db.connection().await?;
+    let connection = deps.db.connection().await?;
     let limits = [limit::per_address("reset_password", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
     // Hashing is dear, and a password that is refused must not cost the token.
     if !one_time_token::is_good(connection.client(), token.expose(), &PURPOSES, now).await? {
         return Err(gone());
     }
+    drop(connection);
     if deps.breaches.know(password.as_given().expose()).await {
         return Err(ApiError::invalid("password", "is known from a breach; choose another one"));
     }
     let hash = password::hash(&password, &deps.random).await?;
 
+    let mut connection = deps.db.connection().await?;
     let tx = connection.transaction().await?;
     let (answer, told) = carry_out(deps, &tx, (request, &token), &hash, now).await?;
     db::commit(tx).await?;

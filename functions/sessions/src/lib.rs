@@ -71,7 +71,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         Asked::One(id) => read::one(&call, tx, id).await,
         Asked::List(user_id, page) => read::list(&call, tx, (user_id, page)).await,
         Asked::LastUsed(user_id) => read::last_used(&call, tx, user_id).await,
-        Asked::Statistics(user_id) => read::statistics(&call, tx, user_id).await,
+        Asked::Statistics(user_id) => read::counts(&call, tx, user_id).await,
         Asked::Change(id, wish) => change::handle(&call, tx, (id, &wish)).await,
         Asked::End(id) => end::one(&call, tx, id).await,
         Asked::EndAll(user_id) => end::all(&call, tx, user_id).await,

@@ -4,6 +4,7 @@ use shared::db::{self, Transaction};
 use shared::http::page::{Cursor, Page};
 use shared::http::{ApiError, Reply};
 use shared::session::own::{self, Reach};
+use shared::session::statistics;
 use uuid::Uuid;
 
 use crate::{Call, not_found};
@@ -35,9 +36,9 @@ pub async fn last_used(call: &Call<'_>, tx: Transaction<'_>, user_id: Uuid) -> R
     Ok(Reply::ok(&call.shown(found.ok_or_else(not_found)?)))
 }
 
-pub async fn statistics(call: &Call<'_>, tx: Transaction<'_>, user_id: Uuid) -> Result<Reply, ApiError> {
+pub async fn counts(call: &Call<'_>, tx: Transaction<'_>, user_id: Uuid) -> Result<Reply, ApiError> {
     call.may_reach(&tx, user_id).await?;
-    let statistics = own::statistics(&tx, user_id, call.now).await?;
+    let statistics = statistics::of_account(&tx, user_id, call.now).await?;
     db::commit(tx).await?;
     Ok(Reply::ok(&statistics))
 }

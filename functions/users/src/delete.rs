@@ -2,6 +2,7 @@ use shared::audit::Entry;
 use shared::db;
 use shared::http::auth;
 use shared::http::{ApiError, Reply, Request};
+use shared::mail::Kind;
 use shared::user;
 
 use crate::{Deps, answer, not_found, parse};
@@ -28,6 +29,8 @@ pub async fn delete(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
             now,
         };
         deps.audit.append(&tx, &entry).await?;
+        // Sent by the job: what is deleted stays so, and the owner need not know it this very second.
+        deps.mails.tell(&tx, (user_id, Kind::AccountDeleted, None), now).await?;
     }
     db::commit(tx).await?;
     Ok(answer(Reply::ok, &user))

@@ -35,6 +35,7 @@ use shared::crypto::{KeyRing, SealingKeys};
 use shared::db::Db;
 use shared::http::auth::RecentAuthenticator;
 use shared::http::{ApiError, ErrorCode, Reply, Request, version};
+use shared::mail::Mails;
 use shared::random::Random;
 use shared::secrets::SecretHandle;
 use shared::user::User;
@@ -47,6 +48,7 @@ pub struct Deps {
     auth: RecentAuthenticator,
     sealing: SecretHandle<KeyRing>,
     audit: Auditor,
+    mails: Mails,
     clock: Clock,
     random: Random,
 }
@@ -58,6 +60,7 @@ impl Deps {
             auth: RecentAuthenticator::wire(config),
             sealing: config.secret::<SealingKeys, KeyRing>("SEALING_SECRET"),
             audit: Auditor::wire(config),
+            mails: Mails::wire(config),
             clock: config.clock(),
             random: config.random(),
         }

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use shared::db;
 use shared::http::auth;
-use shared::http::{ApiError, ErrorCode, Reply, Request, version};
+use shared::http::{ApiError, Reply, Request, account_deleted, version};
 use shared::user;
 
 use crate::{Deps, answer, not_found, parse};
@@ -36,7 +36,7 @@ pub async fn update(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     if renamed {
         Ok(answer(Reply::ok, &user))
     } else if user.deleted_at.is_some() {
-        Err(ApiError::new(ErrorCode::AccountDeleted, "this account is deleted"))
+        Err(account_deleted())
     } else {
         Err(version::conflict("User"))
     }

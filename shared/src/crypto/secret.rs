@@ -39,9 +39,12 @@ impl<T: Zeroize> Drop for Secret<T> {
 
 impl<'de> Deserialize<'de> for Secret<String> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde's own error quotes what it found, and a password may be all digits.
-        let text = String::deserialize(deserializer);
-        text.map(Self).map_err(|_| D::Error::invalid_type(Unexpected::Other("something else"), &"a string"))
+        // serde's own error quotes what it found, and a password may be all digits. That there is nothing it says too.
+        String::deserialize(deserializer).map(Self).map_err(|error: D::Error| {
+            let is_missing = error.to_string().starts_with("missing field");
+            let other = || D::Error::invalid_type(Unexpected::Other("something else"), &"a string");
+            if is_missing { error } else { other() }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod code;
 mod device;
 mod error;
 mod from_domain;
+mod from_provider;
 pub mod idempotent;
 pub mod limit;
 pub mod page;
@@ -21,7 +22,8 @@ mod tests;
 pub use code::ErrorCode;
 pub use device::device;
 pub use error::{ApiError, Detail};
-pub use from_domain::{account_deleted, not_configured, sign_in_not_configured};
+pub use from_domain::account_deleted;
+pub use from_provider::{not_configured, sign_in_not_configured};
 pub use reply::Reply;
 pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request};
 

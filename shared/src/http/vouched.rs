@@ -14,23 +14,23 @@ use crate::mail::{Kind, Mails};
 use crate::random::Random;
 use crate::session::{Device, Session};
 
-/// Signs in, and links, whom a provider vouches for.
+/// Signs in whom a provider vouches for. Only functions that may issue tokens have one.
 pub struct Vouched {
     pub sign_ins: SignIns,
-    pub audit: Auditor,
-    mails: Mails,
+    pub linker: Linker,
     random: Random,
 }
 
+/// Links whom a provider vouches for.
+pub struct Linker {
+    pub audit: Auditor,
+    mails: Mails,
+}
+
 impl Vouched {
-    /// Wires [`SignIns`], the [`Auditor`] and [`Mails`].
+    /// Wires [`SignIns`] and the [`Linker`].
     pub fn wire(config: &mut Config) -> Self {
-        Self {
-            sign_ins: SignIns::wire(config),
-            audit: Auditor::wire(config),
-            mails: Mails::wire(config),
-            random: config.random(),
-        }
+        Self { sign_ins: SignIns::wire(config), linker: Linker::wire(config), random: config.random() }
     }
 
     /// Opens a session of their account, which is made if there is none, and tells the owner of one that was joined.
@@ -61,12 +61,19 @@ impl Vouched {
             origin: request.origin(),
             now,
         };
-        self.audit.append(client, &entry).await?;
+        self.linker.audit.append(client, &entry).await?;
         if let Came::ToJoin(_) = came {
             let about = (user_id, Kind::IdentityLinked, Some(provider(external.kind)));
-            self.mails.tell(client, about, now).await?;
+            self.linker.mails.tell(client, about, now).await?;
         }
         Ok(signed_in)
+    }
+}
+
+impl Linker {
+    /// Wires the [`Auditor`] and [`Mails`].
+    pub fn wire(config: &mut Config) -> Self {
+        Self { audit: Auditor::wire(config), mails: Mails::wire(config) }
     }
 
     /// Links them to the account of a session that stands, and tells its owner. Says whether that is news.

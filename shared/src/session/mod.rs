@@ -9,6 +9,7 @@ mod open;
 pub mod own;
 pub mod refresh;
 pub mod refresh_token;
+pub mod statistics;
 
 pub use cookie::{
     REFRESH_COOKIE, REFRESH_TRANSPORT_HEADER, no_refresh_cookie, refresh_cookie, refresh_cookie_for,
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{DbError, GenericClient, Type, execute, query_opt};
+use crate::db::{DbError, GenericClient, Type, query_opt};
 
 /// What a session runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,11 +116,5 @@ pub async fn end_others(
     reason: &str,
     now: OffsetDateTime,
 ) -> Result<u64, DbError> {
-    execute(
-        client,
-        "UPDATE sessions SET revoked_at = $4, revoked_reason = $3
-         WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL",
-        &[(&user_id, Type::UUID), (&kept, Type::UUID), (&reason, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
-    )
-    .await
+    own::end_all_but(client, (user_id, Some(kept)), reason, now).await
 }

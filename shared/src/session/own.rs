@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Device, Platform, Session};
 use crate::crypto::{Field, Purpose};
-use crate::db::{DbError, GenericClient, Row, Type, execute, query, query_one, query_opt};
+use crate::db::{DbError, GenericClient, Row, Type, execute, query, query_opt};
 
 /// Whose sessions may be touched.
 #[derive(Clone, Copy, Debug)]
@@ -178,75 +178,6 @@ pub async fn has_account(client: &impl GenericClient, user_id: Uuid) -> Result<b
     Ok(row.is_some())
 }
 
-/// What an account's sessions come to.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Statistics {
-    pub total: i64,
-    pub active: i64,
-    pub revoked: i64,
-    pub expired: i64,
-    /// How many devices have been named.
-    pub devices: i64,
-    pub by_platform: ByPlatform,
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub first_created_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub last_created_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub last_seen_at: Option<OffsetDateTime>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct ByPlatform {
-    pub web: i64,
-    pub ios: i64,
-    pub android: i64,
-    pub unknown: i64,
-}
-
-pub async fn statistics(
-    client: &impl GenericClient,
-    user_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Statistics, DbError> {
-    let row = query_one(
-        client,
-        "SELECT count(*) AS total,
-                count(*) FILTER (WHERE revoked_at IS NOT NULL) AS revoked,
-                count(*) FILTER (WHERE revoked_at IS NULL AND LEAST(idle_expires_at, absolute_expires_at) <= $2)
-                    AS expired,
-                count(DISTINCT device_id) AS devices,
-                count(*) FILTER (WHERE platform = 'web') AS web,
-                count(*) FILTER (WHERE platform = 'ios') AS ios,
-                count(*) FILTER (WHERE platform = 'android') AS android,
-                count(*) FILTER (WHERE platform IS NULL) AS unknown,
-                min(created_at) AS first_created_at, max(created_at) AS last_created_at,
-                max(last_seen_at) AS last_seen_at
-         FROM sessions WHERE user_id = $1",
-        &[(&user_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
-    )
-    .await?;
-    let count = |column: &str| row.get::<_, i64>(column);
-    let (total, revoked, expired) = (count("total"), count("revoked"), count("expired"));
-    Ok(Statistics {
-        total,
-        active: total - revoked - expired,
-        revoked,
-        expired,
-        devices: count("devices"),
-        by_platform: ByPlatform {
-            web: count("web"),
-            ios: count("ios"),
-            android: count("android"),
-            unknown: count("unknown"),
-        },
-        first_created_at: row.get("first_created_at"),
-        last_created_at: row.get("last_created_at"),
-        last_seen_at: row.get("last_seen_at"),
-    })
-}
-
 /// A change that a session's owner may make to it while it stands.
 #[derive(Clone, Debug)]
 pub enum Change<'a> {
@@ -330,11 +261,21 @@ pub async fn end(
     Ok(ended == 1)
 }
 
-/// Ends every session of the account, and says how many. One that is just being made from another of them holds that
-/// one until it is there, and is found on the next round.
+/// Ends every session of the account, and says how many.
 pub async fn end_all(
     client: &impl GenericClient,
     user_id: Uuid,
+    reason: &str,
+    now: OffsetDateTime,
+) -> Result<u64, DbError> {
+    end_all_but(client, (user_id, None), reason, now).await
+}
+
+/// Ends every session of the account but one. One that is just being made from another of them holds that one until it
+/// is there, and is found on the next round.
+pub(super) async fn end_all_but(
+    client: &impl GenericClient,
+    (user_id, kept): (Uuid, Option<Uuid>),
     reason: &str,
     now: OffsetDateTime,
 ) -> Result<u64, DbError> {
@@ -342,9 +283,9 @@ pub async fn end_all(
     loop {
         let ended = execute(
             client,
-            "UPDATE sessions SET revoked_at = $3, revoked_reason = $2, push_token_sealed = NULL
-             WHERE user_id = $1 AND revoked_at IS NULL",
-            &[(&user_id, Type::UUID), (&reason, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+            "UPDATE sessions SET revoked_at = $4, revoked_reason = $3, push_token_sealed = NULL
+             WHERE user_id = $1 AND ($2::uuid IS NULL OR id <> $2) AND revoked_at IS NULL",
+            &[(&user_id, Type::UUID), (&kept, Type::UUID), (&reason, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
         total += ended;

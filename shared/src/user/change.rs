@@ -4,6 +4,7 @@ use uuid::Uuid;
 use crate::account::IdentityKind;
 use crate::db::{DbError, GenericClient, Type, execute, query_opt};
 use crate::email::Email;
+use crate::session::own;
 
 const ONE_OWNER: &str = "identities_kind_subject_key";
 /// An account that is used all the time is written about once in so long.
@@ -146,12 +147,6 @@ pub async fn delete(
     if deleted == 0 {
         return Ok(false);
     }
-    execute(
-        client,
-        "UPDATE sessions SET revoked_at = $2, revoked_reason = 'account_deleted'
-         WHERE user_id = $1 AND revoked_at IS NULL",
-        &[(&user_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
-    )
-    .await?;
+    own::end_all(client, user_id, "account_deleted", now).await?;
     Ok(true)
 }

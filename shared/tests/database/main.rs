@@ -1,11 +1,13 @@
 //! What holds only with a real Postgres. One program, so that it is linked once.
 
+mod administrators;
 mod audit;
 mod db;
 mod errors;
 mod idempotency;
 mod lock;
 mod migrations;
+mod policies;
 mod pool;
 mod privileges;
 mod rate_limit;

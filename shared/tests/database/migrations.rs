@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use crate::{NOW, number};
 
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 16] = [
     "accounts",
     "challenges",
     "nodes",
@@ -21,6 +21,11 @@ const STEPS: [&str; 11] = [
     "reseal",
     "invoices_and_webhooks",
     "payments",
+    "identities_and_passwords",
+    "sessions",
+    "wallets_and_locks",
+    "preferences_and_private_beta",
+    "activity_logs",
 ];
 
 /// A database as `satchel init` leaves it: nothing in it yet.

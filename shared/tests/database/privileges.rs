@@ -7,15 +7,19 @@ use tokio_postgres::error::SqlState;
 
 /// Table, whether its rows are guarded, and what the four working roles may: Select, Insert, Update, Delete.
 /// The owner may do anything to every table, and sees no row of a guarded one.
-const TABLES: [(&str, bool, [&str; 4]); 32] = [
+const TABLES: [(&str, bool, [&str; 4]); 42] = [
     //                           auth   api     hooks  jobs
+    // Its months are granted to nobody.
+    ("activity_logs", true, ["", "SI", "", "SD"]),
+    ("admins", true, ["S", "S", "", "SID"]),
     ("audit_chains", true, ["SIU", "SIU", "SIU", "SIU"]),
     ("audit_heads", true, ["", "", "", "SI"]),
     ("audit_logs", true, ["SI", "SI", "SI", "SI"]),
     ("challenges", true, ["SIU", "SU", "", "SD"]),
     ("connected_accounts", true, ["", "", "SIU", "SIU"]),
-    ("idempotency_keys", true, ["", "SIUD", "", "SD"]),
-    ("identities", true, ["SIU", "SIU", "", ""]),
+    ("distributed_locks", false, ["", "SIU", "", "SD"]),
+    ("idempotency_keys", true, ["SIU", "SIUD", "", "SD"]),
+    ("identities", true, ["SIUD", "SIU", "", "SD"]),
     ("imported_lightning_addresses", true, ["", "", "", "SIU"]),
     ("invoices", true, ["", "SIU", "", "S"]),
     // Append-only, for everybody.
@@ -27,82 +31,31 @@ const TABLES: [(&str, bool, [&str; 4]); 32] = [
     ("lightning_setup_secrets", true, ["", "IU", "", "SIU"]),
     ("lightning_setup_steps", true, ["", "SIU", "", "SIU"]),
     ("lightning_setups", true, ["SI", "SIU", "", "SIU"]),
-    ("nodes", true, ["", "SIU", "", "S"]),
+    ("mails", true, ["SIU", "I", "", "SUD"]),
+    ("nodes", true, ["", "SIU", "", "SD"]),
+    ("notification_preferences", true, ["", "SIU", "", "SD"]),
+    ("oauth_states", true, ["SID", "", "", "SD"]),
+    ("one_time_tokens", true, ["SID", "", "", "SD"]),
     ("orphan_reports", false, ["", "", "", "SIU"]),
     ("outbox", true, ["", "", "I", "SIUD"]),
+    // Nobody reads a hash but who signs people in.
+    ("passwords", true, ["SIUD", "", "", "D"]),
     ("payment_objects", true, ["", "", "SIU", "SIU"]),
     // Whoever begins payments cannot say what became of them, and who says that begins none: the columns are below.
     ("payments", true, ["", "S", "S", "SIU"]),
     ("payouts", true, ["", "", "SIU", "SIU"]),
+    ("private_beta_users", true, ["SIU", "", "", ""]),
     ("provider_breakers", false, ["S", "SIU", "SIU", "SIUD"]),
     ("rate_limits", false, ["SIU", "SIU", "", "SD"]),
     ("reconcile_cursors", true, ["", "", "", "SIU"]),
     ("reseal_progress", true, ["", "", "", "SIU"]),
     ("schema_migrations", false, ["", "", "", ""]),
-    ("sessions", true, ["SIU", "SU", "", ""]),
+    ("sessions", true, ["SIU", "SIU", "", "SD"]),
     ("signing_keys", false, ["SI", "S", "", "SIU"]),
     ("subscriptions", true, ["", "S", "SIU", "SIU"]),
-    ("users", true, ["SIU", "S", "", ""]),
+    ("users", true, ["SIU", "SIU", "", "SU"]),
+    ("wallets", true, ["SIU", "SI", "", "SD"]),
     ("webhook_events", true, ["", "", "SI", "SIUD"]),
-];
-
-/// Every policy there is: table, role, and whose rows it opens.
-const POLICIES: [(&str, &str, &str); 55] = [
-    ("audit_chains", "satchel_api", "own"),
-    ("audit_chains", "satchel_auth", "all"),
-    ("audit_chains", "satchel_jobs", "all"),
-    ("audit_chains", "satchel_webhooks", "all"),
-    ("audit_heads", "satchel_jobs", "all"),
-    ("audit_logs", "satchel_api", "own"),
-    ("audit_logs", "satchel_auth", "all"),
-    ("audit_logs", "satchel_jobs", "all"),
-    ("audit_logs", "satchel_webhooks", "all"),
-    ("challenges", "satchel_api", "own"),
-    ("challenges", "satchel_auth", "all"),
-    ("challenges", "satchel_jobs", "all"),
-    ("connected_accounts", "satchel_jobs", "all"),
-    ("connected_accounts", "satchel_webhooks", "all"),
-    ("idempotency_keys", "satchel_api", "own"),
-    ("idempotency_keys", "satchel_jobs", "all"),
-    ("identities", "satchel_api", "own"),
-    ("identities", "satchel_auth", "all"),
-    ("imported_lightning_addresses", "satchel_jobs", "all"),
-    ("invoices", "satchel_api", "own"),
-    ("invoices", "satchel_jobs", "all"),
-    ("ledger", "satchel_jobs", "all"),
-    ("ledger", "satchel_webhooks", "all"),
-    ("lightning_addresses", "satchel_api", "own"),
-    ("lightning_addresses", "satchel_jobs", "all"),
-    ("lightning_addresses", "satchel_webhooks", "all"),
-    ("lightning_setup_log", "satchel_api", "own"),
-    ("lightning_setup_log", "satchel_auth", "all"),
-    ("lightning_setup_log", "satchel_jobs", "all"),
-    ("lightning_setup_secrets", "satchel_api", "own"),
-    ("lightning_setup_secrets", "satchel_jobs", "all"),
-    ("lightning_setup_steps", "satchel_api", "own"),
-    ("lightning_setup_steps", "satchel_jobs", "all"),
-    ("lightning_setups", "satchel_api", "own"),
-    ("lightning_setups", "satchel_auth", "all"),
-    ("lightning_setups", "satchel_jobs", "all"),
-    ("nodes", "satchel_api", "own"),
-    ("nodes", "satchel_jobs", "all"),
-    ("outbox", "satchel_jobs", "all"),
-    ("outbox", "satchel_webhooks", "all"),
-    ("payment_objects", "satchel_jobs", "all"),
-    ("payment_objects", "satchel_webhooks", "all"),
-    ("payments", "satchel_api", "own"),
-    ("payments", "satchel_jobs", "all"),
-    ("payments", "satchel_webhooks", "all"),
-    ("payouts", "satchel_jobs", "all"),
-    ("payouts", "satchel_webhooks", "all"),
-    ("reconcile_cursors", "satchel_jobs", "all"),
-    ("reseal_progress", "satchel_jobs", "all"),
-    ("sessions", "satchel_api", "own"),
-    ("sessions", "satchel_auth", "all"),
-    ("sessions", "satchel_jobs", "all"),
-    ("subscriptions", "satchel_api", "own"),
-    ("subscriptions", "satchel_jobs", "all"),
-    ("subscriptions", "satchel_webhooks", "all"),
 ];
 
 #[tokio::test]
@@ -122,6 +75,7 @@ async fn every_role_may_do_to_every_table_just_what_is_listed() -> Result<()> {
                                WITH ORDINALITY AS r (role, nth) ORDER BY nth)
              FROM pg_class c
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+               AND NOT c.relispartition
              ORDER BY c.relname",
             &[],
         )
@@ -150,7 +104,8 @@ const COLUMNS: [(&str, &str, &str); 4] = [
     ),
     // What it takes to know that a message is there already.
     ("outbox", "satchel_webhooks", "key topic version"),
-    ("sessions", "satchel_jobs", "id refresh_key_sealed"),
+    // Whose it is, to delete it.
+    ("passwords", "satchel_jobs", "user_id"),
 ];
 
 #[tokio::test]
@@ -185,7 +140,7 @@ const WRITABLE: [(&str, &str, &str, &str); 7] = [
         "UPDATE",
         "entitled late manually_marked poll_at received_minor refunded_minor state updated_at version",
     ),
-    ("sessions", "satchel_jobs", "UPDATE", "refresh_key_sealed"),
+    ("sessions", "satchel_jobs", "UPDATE", "push_token_sealed refresh_key_sealed revoked_at revoked_reason"),
     ("webhook_events", "satchel_webhooks", "UPDATE", "attempts due_at finished_at last_error_code state"),
 ];
 
@@ -206,63 +161,6 @@ async fn of_a_table_that_is_not_theirs_whole_they_write_just_the_columns_listed(
 }
 
 #[tokio::test]
-async fn every_policy_opens_all_rows_to_a_named_role_or_own_rows_to_the_api() -> Result<()> {
-    let db = TestDb::create().await?;
-    let admin = db.admin().await?;
-    let found = admin
-        .query_typed(
-            "SELECT tablename::text, roles::text[], permissive, qual, COALESCE(with_check, qual) FROM pg_policies
-             ORDER BY tablename, roles::text",
-            &[],
-        )
-        .await?;
-    let mut policies = Vec::new();
-    for row in &found {
-        let (table, roles): (String, Vec<String>) = (row.get(0), row.get(1));
-        let (permissive, using, check): (&str, &str, &str) = (row.get(2), row.get(3), row.get(4));
-        assert_eq!(
-            (permissive, using),
-            ("PERMISSIVE", check),
-            "{table} reads by one rule and writes by another"
-        );
-        let rows = match using {
-            "true" => "all",
-            own if own.contains("app_user_id()") => "own",
-            other => other,
-        };
-        let [role] = roles.as_slice() else { anyhow::bail!("{table}: one role a policy, not {roles:?}") };
-        policies.push((table, role.clone(), rows.to_owned()));
-    }
-    let mut expected: Vec<_> = POLICIES
-        .iter()
-        .map(|(table, role, rows)| ((*table).to_owned(), (*role).to_owned(), (*rows).to_owned()))
-        .collect();
-    for (role, rows) in [("satchel_api", "own"), ("satchel_auth", "all")] {
-        expected.push(("users".to_owned(), role.to_owned(), rows.to_owned()));
-    }
-    for role in ["satchel_jobs", "satchel_webhooks"] {
-        expected.push(("webhook_events".to_owned(), role.to_owned(), "all".to_owned()));
-    }
-    assert_eq!(policies, expected);
-    Ok(())
-}
-
-#[tokio::test]
-async fn no_policy_reads_a_role_from_a_setting() -> Result<()> {
-    let db = TestDb::create().await?;
-    let admin = db.admin().await?;
-    let settings = "SELECT count(*) FROM pg_policies
-                    WHERE concat(qual, with_check) ~* 'setting|current_user|session_user|current_role'";
-    assert_eq!(crate::number(&admin, settings).await?, 0);
-    // The one function they call reads the one setting, and it holds an account.
-    let row = admin.query_typed_one("SELECT pg_get_functiondef('app_user_id'::regproc)", &[]).await?;
-    let body: &str = row.get(0);
-    assert_eq!(body.matches("setting").count(), 1, "{body}");
-    assert!(body.contains("'app.user_id'"), "{body}");
-    Ok(())
-}
-
-#[tokio::test]
 async fn no_role_can_rise_above_the_policies() -> Result<()> {
     let db = TestDb::create().await?;
     let admin = db.admin().await?;
@@ -272,17 +170,41 @@ async fn no_role_can_rise_above_the_policies() -> Result<()> {
     let members = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
                    WHERE r.rolname LIKE 'satchel\\_%'";
     assert_eq!(crate::number(&admin, members).await?, 0);
-    let lends_rights = "SELECT count(*) FROM pg_proc
-                        WHERE pronamespace = 'public'::regnamespace AND (prosecdef OR proconfig IS NULL)";
-    assert_eq!(
-        crate::number(&admin, lends_rights).await?,
-        0,
-        "no SECURITY DEFINER, and a search_path for each"
-    );
+    let wanders = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                   AND NOT COALESCE(array_to_string(proconfig, ' ') LIKE '%search_path=%', false)";
+    assert_eq!(crate::number(&admin, wanders).await?, 0, "a search_path for each");
     let makes_tables =
         "SELECT count(*) FROM unnest(ARRAY['satchel_auth', 'satchel_api', 'satchel_webhooks', 'satchel_jobs']) AS role
                         WHERE has_schema_privilege(role, 'public', 'CREATE')";
     assert_eq!(crate::number(&admin, makes_tables).await?, 0);
+    Ok(())
+}
+
+/// Functions that do what only the owner may, and the one role that may call them.
+#[tokio::test]
+async fn two_functions_lend_the_owners_rights_and_to_the_schedules_alone() -> Result<()> {
+    let db = TestDb::create().await?;
+    let found = "SELECT proname::text, pg_get_userbyid(proowner)::text, proconfig[1],
+                        (SELECT string_agg(role, ' ') FROM unnest(ARRAY['satchel_auth', 'satchel_api',
+                             'satchel_webhooks', 'satchel_jobs', 'public']) AS role
+                         WHERE has_function_privilege(role, oid, 'EXECUTE'))
+                 FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef ORDER BY proname";
+    let found = db.admin().await?.query_typed(found, &[]).await?;
+    let found: Vec<[&str; 4]> = found.iter().map(|row| [0, 1, 2, 3].map(|column| row.get(column))).collect();
+    let lent = |name| [name, "satchel_owner", "search_path=pg_catalog, pg_temp", "satchel_jobs"];
+    assert_eq!(found, [lent("count_waiting_activity_logs"), lent("keep_activity_logs")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_table_is_parted_into_is_granted_to_nobody() -> Result<()> {
+    let db = TestDb::create().await?;
+    let admin = db.admin().await?;
+    let parts = "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'";
+    assert!(crate::number(&admin, parts).await? >= 5, "the months and what has none");
+    let granted = "SELECT count(*) FROM pg_class
+                   WHERE relispartition AND (relacl IS NOT NULL OR pg_get_userbyid(relowner) <> 'satchel_owner')";
+    assert_eq!(crate::number(&admin, granted).await?, 0);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::{NOW, act_for, create_account};
 const ACCOUNTS: usize = 16;
 
 /// Every guarded table the api may read, the account of a row, what tells its rows apart, and a column to write.
-const TABLES: [(&str, &str, &str, &str); 16] = [
+const TABLES: [(&str, &str, &str, &str); 20] = [
     ("users", "id", "id::text", ""),
     ("identities", "user_id", "kind || subject", "retired_at = now()"),
     ("sessions", "user_id", "id::text", "revoked_at = now()"),
@@ -32,6 +32,10 @@ const TABLES: [(&str, &str, &str, &str); 16] = [
     ("invoices", "user_id", "id::text", "updated_at = now()"),
     ("payments", "user_id", "id::text", ""),
     ("subscriptions", "user_id", "subscription_id", ""),
+    ("admins", "user_id", "user_id::text", ""),
+    ("wallets", "user_id", "address", ""),
+    ("notification_preferences", "user_id", "user_id::text", "version = version + 1"),
+    ("activity_logs", "user_id", "id::text", ""),
 ];
 
 /// Accounts with some rows each in every table, as many as chance has it.
@@ -42,7 +46,7 @@ async fn populate(db: &TestDb) -> Result<Vec<Uuid>> {
         let account = create_account(&auth, &random).await?;
         let rows: i32 = random.bytes::<1>().map(|byte| i32::from(byte % 4)).into_iter().sum();
         for sql in [
-            "INSERT INTO identities SELECT $1, 'email', $1::text || n, now() FROM generate_series(1, $2) n",
+            "INSERT INTO identities SELECT $1, 'lnurl', $1::text || n, now() FROM generate_series(1, $2) n",
             "INSERT INTO sessions (id, user_id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at,
                  created_at, last_seen_at, idle_expires_at, absolute_expires_at)
              SELECT gen_random_uuid(), $1, 'did', 'x', '', now(), now(), now(), now(), now() FROM generate_series(1, $2)",
@@ -81,6 +85,12 @@ async fn populate(db: &TestDb) -> Result<Vec<Uuid>> {
                  rank, created_at, updated_at)
              SELECT 'stripe', '', 'sub_' || id, id, user_id, 'active', 0, now(), 2, now(), now()
              FROM payments WHERE user_id = $1 LIMIT greatest($2 - 1, 0)",
+            "INSERT INTO wallets SELECT $1, $1::text || n, NULL, now() FROM generate_series(1, $2) n",
+            "INSERT INTO notification_preferences
+             SELECT $1, true, true, true, true, true, true, 1, now() FROM generate_series(1, least($2, 1))",
+            // In this month, and in none.
+            "INSERT INTO activity_logs (id, user_id, action, details, created_at)
+             SELECT gen_random_uuid(), $1, 'x', '{}', now() + (n - 1) * interval '1 year' FROM generate_series(1, $2) n",
         ] {
             admin.execute_typed(sql, &[(&account, Type::UUID), (&rows, Type::INT4)]).await?;
         }
@@ -213,6 +223,13 @@ async fn a_row_in_anothers_name_is_refused() -> Result<()> {
          VALUES (gen_random_uuid(), $1, 'x', 1000, 'x', 60, 'creating', now(), 0, now(), now())",
         "INSERT INTO payments (id, user_id, provider, account, currency, amount_minor, created_at, updated_at)
          VALUES (gen_random_uuid(), $1, 'btcpay', 'x', 'btc', 1000, now(), now())",
+        "INSERT INTO wallets VALUES ($1, 'x', NULL, now())",
+        "INSERT INTO notification_preferences VALUES ($1, true, true, true, true, true, true, 1, now())",
+        "INSERT INTO activity_logs VALUES (gen_random_uuid(), $1, NULL, 'x', '{}', NULL, now())",
+        "INSERT INTO activity_logs VALUES (gen_random_uuid(), $1, NULL, 'x', '{}', NULL, now() + interval '9 years')",
+        "INSERT INTO sessions (id, user_id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at, created_at,
+             last_seen_at, idle_expires_at, absolute_expires_at)
+         VALUES (gen_random_uuid(), $1, 'did', 'x', '', now(), now(), now(), now(), now())",
         "INSERT INTO audit_chains VALUES ($1::text, 0, '')",
         "INSERT INTO audit_logs VALUES ($1::text, 1, gen_random_uuid(), $1, 'x', 'x', 'x', '{}', NULL, 'x', now(), '')",
     ];

@@ -52,7 +52,7 @@ async fn code(ground: &Ground, discord: &Discord) -> Result<String> {
     Ok(code.into_owned())
 }
 
-fn verdict(outcome: Result<DiscordUser, DiscordError>) -> &'static str {
+fn verdict(outcome: &Result<DiscordUser, DiscordError>) -> &'static str {
     match outcome {
         Ok(_) => "known",
         Err(DiscordError::Refused) => "refused",
@@ -138,15 +138,15 @@ async fn a_code_that_is_not_good_is_refused() -> Result<()> {
         (&"a".repeat(513), VERIFIER),
     ] {
         assert_eq!(
-            verdict(discord.exchange(code, DISCORD_REDIRECT_URI, verifier).await),
+            verdict(&discord.exchange(code, DISCORD_REDIRECT_URI, verifier).await),
             "refused",
             "{code:?}"
         );
     }
     let elsewhere = discord.exchange(&good, "app.example:/back", VERIFIER).await;
-    assert_eq!(verdict(elsewhere), "misconfigured", "Discord knows the code and not the address");
-    assert_eq!(verdict(discord.exchange(&good, DISCORD_REDIRECT_URI, VERIFIER).await), "known");
-    assert_eq!(verdict(discord.exchange(&good, DISCORD_REDIRECT_URI, VERIFIER).await), "refused", "used");
+    assert_eq!(verdict(&elsewhere), "misconfigured", "Discord knows the code and not the address");
+    assert_eq!(verdict(&discord.exchange(&good, DISCORD_REDIRECT_URI, VERIFIER).await), "known");
+    assert_eq!(verdict(&discord.exchange(&good, DISCORD_REDIRECT_URI, VERIFIER).await), "refused", "used");
     Ok(())
 }
 
@@ -156,10 +156,10 @@ async fn a_secret_that_was_reset_is_fetched_afresh_and_a_wrong_one_is_our_own_fa
     let discord = wired(&ground).await?;
     let first = code(&ground, &discord).await?;
     ground.sandbox.discord().application(DISCORD_CLIENT_ID, "reset-secret", &[DISCORD_REDIRECT_URI]);
-    assert_eq!(verdict(discord.exchange(&first, DISCORD_REDIRECT_URI, VERIFIER).await), "misconfigured");
+    assert_eq!(verdict(&discord.exchange(&first, DISCORD_REDIRECT_URI, VERIFIER).await), "misconfigured");
     let application = json!({ "client_id": DISCORD_CLIENT_ID, "client_secret": "reset-secret" });
     ground.sandbox.secrets().put("satchel/discord", &application.to_string());
-    assert_eq!(verdict(discord.exchange(&first, DISCORD_REDIRECT_URI, VERIFIER).await), "known");
+    assert_eq!(verdict(&discord.exchange(&first, DISCORD_REDIRECT_URI, VERIFIER).await), "known");
     Ok(())
 }
 
@@ -182,7 +182,7 @@ async fn a_discord_that_does_not_answer_is_away_and_is_asked_once() -> Result<()
             let route = Route::service(Service::Discord).path(path);
             ground.sandbox.faults().add(route, When::Times(1), misbehave.clone())?;
             let outcome = discord.exchange(&code, DISCORD_REDIRECT_URI, VERIFIER).await;
-            assert_eq!(verdict(outcome), "unavailable", "{misbehave:?} at {path}");
+            assert_eq!(verdict(&outcome), "unavailable", "{misbehave:?} at {path}");
             assert_eq!(
                 ground.sandbox.calls_to(Service::Discord, path),
                 before + 1,
@@ -233,14 +233,14 @@ async fn a_user_is_believed_only_in_form() -> Result<()> {
         if let Ok(user) = &outcome {
             assert_eq!(user.username, "nn");
         }
-        assert_eq!(verdict(outcome), expected, "{:?}", server.lines());
+        assert_eq!(verdict(&outcome), expected, "{:?}", server.lines());
         assert_eq!(server.lines(), ["POST /api/oauth2/token", "GET /api/v10/users/@me"]);
     }
     for token in [r#"{"access_token":"t","token_type":"mac"}"#, r#"{"access_token":5,"token_type":"Bearer"}"#]
     {
         let (_server, discord) = scripted([Reply::json(200, token)]).await?;
         let outcome = discord.exchange("code", DISCORD_REDIRECT_URI, VERIFIER).await;
-        assert_eq!(verdict(outcome), "unavailable", "{token}");
+        assert_eq!(verdict(&outcome), "unavailable", "{token}");
     }
     Ok(())
 }

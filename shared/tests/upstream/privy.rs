@@ -68,7 +68,7 @@ impl Scene {
 
     /// What is wrong with an access token.
     pub async fn why(&self, access: &str) -> Option<Why> {
-        why(self.verify(access, None).await)
+        why(&self.verify(access, None).await)
     }
 
     pub fn fetches(&self) -> u64 {
@@ -76,7 +76,7 @@ impl Scene {
     }
 }
 
-pub fn why(outcome: Result<PrivyUser, PrivyError>) -> Option<Why> {
+pub fn why(outcome: &Result<PrivyUser, PrivyError>) -> Option<Why> {
     match outcome {
         Err(PrivyError::Refused(refusal)) => Some(refusal.why),
         _ => None,

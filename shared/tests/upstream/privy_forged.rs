@@ -178,7 +178,7 @@ async fn one_kind_of_token_is_not_taken_for_the_other_nor_one_person_for_another
         let tokens = scene.tokens(&alice());
         let bob = scene.tokens(&PrivyPerson::new("bob").email("alice@example.com"));
         assert_eq!(scene.why(&tokens.identity).await, Some(Why::NoSession));
-        let with = async |identity: &str| why(scene.verify(&tokens.access, Some(identity)).await);
+        let with = async |identity: &str| why(&scene.verify(&tokens.access, Some(identity)).await);
         assert_eq!(with(&tokens.access).await, Some(Why::NoAccounts));
         assert_eq!(with(&bob.identity).await, Some(Why::OtherSubject));
         assert_eq!(with("").await, Some(Why::Malformed), "an identity token that is given must be good");

@@ -22,8 +22,7 @@ pub async fn measure(ground: &Ground, count: usize) -> Result<Cost> {
     ensure!(output.status.success(), "bare_argon2: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout)?;
     let mut numbers = text.split_whitespace().map(str::parse);
-    let mut next = || -> Result<Duration> {
-        Ok(Duration::from_nanos(numbers.next().transpose()?.unwrap_or_default()))
-    };
+    let mut next =
+        || -> Result<Duration> { Ok(Duration::from_nanos(numbers.next().transpose()?.unwrap_or_default())) };
     Ok(Cost { cpu: next()?, elapsed: next()? })
 }

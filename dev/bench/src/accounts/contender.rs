@@ -35,7 +35,8 @@ impl Contender {
     }
 
     fn program(self) -> (PathBuf, PathBuf) {
-        let node = |directory: &str| ("node".into(), peers::directory(directory).join("express_accounts.mjs"));
+        let node =
+            |directory: &str| ("node".into(), peers::directory(directory).join("express_accounts.mjs"));
         match self {
             Self::FastApi => {
                 let python = peers::directory("python");
@@ -90,11 +91,7 @@ impl Crew {
         Ok(Self { kind: Kind::Servers(servers), said })
     }
 
-    async fn server(
-        (program, script): (&Path, &Path),
-        ground: &Ground,
-        connections: u64,
-    ) -> Result<Server> {
+    async fn server((program, script): (&Path, &Path), ground: &Ground, connections: u64) -> Result<Server> {
         Server::start(program, script, &ground.of_a_server(connections)?).await
     }
 
@@ -156,7 +153,10 @@ impl Seat {
     }
 
     /// Whatever the answer.
-    pub async fn send(&mut self, request: hyper::Request<http_body_util::Full<bytes::Bytes>>) -> Result<Answered> {
+    pub async fn send(
+        &mut self,
+        request: hyper::Request<http_body_util::Full<bytes::Bytes>>,
+    ) -> Result<Answered> {
         self.line.send(request).await
     }
 }

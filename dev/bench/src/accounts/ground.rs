@@ -109,7 +109,9 @@ impl Ground {
 
     /// Nothing is left of what was measured before.
     pub async fn empty(&self) -> Result<()> {
-        let sql = format!("TRUNCATE {EMPTIED} CASCADE; UPDATE users SET last_login_at = NULL, last_active_at = NULL");
+        let sql = format!(
+            "TRUNCATE {EMPTIED} CASCADE; UPDATE users SET last_login_at = NULL, last_active_at = NULL"
+        );
         Ok(self.admin.batch_execute(&sql).await?)
     }
 

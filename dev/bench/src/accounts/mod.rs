@@ -5,6 +5,7 @@
 //! - `work`       the four endpoints as requests and answers
 //! - `contender`  our functions behind the gateway, Express with Prisma, Express with `pg`, `FastAPI`
 //! - `same_rows`  that they answer alike and leave the same rows
+//! - `same_statements`  that they run the same statements
 //! - `cold`       from the start to the first answer
 //! - `load`       so many connections at a time, in a closed loop and in an open one
 //! - `argon`      what a password's verification costs alone
@@ -18,6 +19,7 @@ mod load;
 mod people;
 mod report;
 mod same_rows;
+mod same_statements;
 mod work;
 
 use crate::{binaries, document, machine, peers};
@@ -98,6 +100,8 @@ impl Counts {
             (Work::Login, 1) => self.login / 2,
             (Work::Login, 1_000) => self.login_queue,
             (Work::Login, _) => self.login,
+            // The first answers come late, for all have asked at once.
+            (_, 1_000) => self.time * 3,
             _ => self.time,
         }
     }
@@ -119,7 +123,8 @@ pub async fn run(options: &Options) -> Result<()> {
     people::accounts(&ground).await?;
 
     let mut report = Report::default();
-    say("checking that everybody answers alike and leaves the same rows");
+    say("checking that everybody runs the same statements, answers alike and leaves the same rows");
+    same_statements::check(&ground, &server).await?;
     same_rows::check(&ground).await?;
     let wanted = |part| options.only.is_none_or(|only| only == part);
     if wanted(Part::Cold) {

@@ -123,7 +123,8 @@ impl Report {
                     Work::Nothing => " | ".to_owned(),
                     _ => format!("{net:.0} | {:.2} x", net / self.net(&self.alone, work, Contender::Ours)),
                 };
-                let counted = |of: fn((f64, f64)) -> f64| its.middle(|load| load.counted.map_or(f64::NAN, of));
+                let counted =
+                    |of: fn((f64, f64)) -> f64| its.middle(|load| load.counted.map_or(f64::NAN, of));
                 writeln!(
                     text,
                     "| {}: {} | {:.0} | {:.2} | {:.2} | {:.0} | {net} | {:.0} | {:.2} | {:.2} | {:.1} |",
@@ -183,8 +184,9 @@ impl Report {
         if self.argon.is_empty() {
             return Ok(());
         }
-        let middle =
-            |of: fn(&Cost) -> Duration| percentile(&self.argon.iter().map(|cost| ms(of(cost))).collect::<Vec<_>>(), 50);
+        let middle = |of: fn(&Cost) -> Duration| {
+            percentile(&self.argon.iter().map(|cost| ms(of(cost))).collect::<Vec<_>>(), 50)
+        };
         let (cpu, elapsed) = (middle(|cost| cost.cpu), middle(|cost| cost.elapsed));
         let ours = runs(&self.alone, Work::Login, Contender::Ours, 1);
         let net = self.net(&self.alone, Work::Login, Contender::Ours) / 1_000.0;
@@ -203,7 +205,7 @@ impl Report {
         Ok(())
     }
 
-    fn table(&self, text: &mut String, rows: &[Row], connections: &[usize]) -> Result<()> {
+    fn table(text: &mut String, rows: &[Row], connections: &[usize]) -> Result<()> {
         for work in Work::MEASURED {
             for contender in Contender::ALL {
                 for connections in connections {
@@ -236,7 +238,7 @@ impl Report {
             text,
             "\n| closed loop, {POOL} connections to Postgres | connections | a second | p50 ms | p99 ms | CPU us: application, gross | Postgres | driver | memory of all MB | errors |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
         )?;
-        self.table(text, &self.closed, &CLOSED)
+        Self::table(text, &self.closed, &CLOSED)
     }
 
     fn open_loop(&mut self, text: &mut String) -> Result<()> {
@@ -247,7 +249,7 @@ impl Report {
             text,
             "\n| open loop at half of what the closed one reached with 100 | connections | a second | p50 ms | p99 ms | CPU us: application, gross | Postgres | driver | memory of all MB | errors |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
         )?;
-        self.table(text, &self.open, &OPEN)?;
+        Self::table(text, &self.open, &OPEN)?;
         for work in Work::MEASURED {
             let [few, many] = OPEN.map(|connections| runs(&self.open, work, Contender::Ours, connections));
             let (errors, share) =

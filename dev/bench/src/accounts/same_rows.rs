@@ -55,7 +55,12 @@ pub async fn check(ground: &Ground) -> Result<()> {
         };
         let name = contender.name();
         ensure!(ours.statuses == left.statuses, "{name} answers {:?}\n{:?}", left.statuses, ours.statuses);
-        ensure!(ours.refusals == left.refusals, "{name} refuses with {:?}\n{:?}", left.refusals, ours.refusals);
+        ensure!(
+            ours.refusals == left.refusals,
+            "{name} refuses with {:?}\n{:?}",
+            left.refusals,
+            ours.refusals
+        );
         for (table, rows) in &ours.rows {
             ensure!(left.rows[table] == *rows, "{name} leaves in {table} {:#?}\n{rows:#?}", left.rows[table]);
         }

@@ -33,6 +33,7 @@ use events::Batch;
 use ground::Ground;
 use rate::Order;
 use report::{Report, What};
+pub use script::without_types;
 use script::{Recorded, Script};
 use std::time::Duration;
 use testing::postgres::{Durability, Server, StartOptions};

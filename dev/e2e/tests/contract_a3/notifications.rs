@@ -17,30 +17,30 @@ cases! {
 async fn a3_39_get_notifications_preferences(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
     let found = user.get(&of(&user)).ok().await?;
-    ensure!(found["emailPayments"].is_boolean() && found["pushNews"].is_boolean(), "{found}");
+    ensure!(found["email"]["payments"] == true && found["push"]["news"] == false, "{found}");
     other.get(&of(&user)).answers(403).await?;
     Ok(())
 }
 
 async fn a3_40_put_notifications_preferences(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
-    let before = user.get(&of(&user)).ok().await?;
-    let wish = json!({ "emailNews": !before["emailNews"].as_bool().unwrap_or_default() });
+    let wish = json!({ "email": { "news": true }, "push": { "payments": false } });
     user.put(&of(&user), &wish).success().await?;
     let after = user.get(&of(&user)).ok().await?;
-    ensure!(after["emailNews"] == wish["emailNews"] && after["pushNews"] == before["pushNews"], "{after}");
+    ensure!(after["email"]["news"] == true && after["push"]["payments"] == false, "{after}");
+    ensure!(after["email"]["sessions"] == true && after["push"]["news"] == false, "{after}");
     other.put(&of(&user), &wish).answers(403).await?;
     Ok(())
 }
 
 async fn a3_41_post_notifications_preferences_reset(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
-    let defaults = user.get(&of(&user)).ok().await?["emailNews"].clone();
-    let wish = json!({ "emailNews": !defaults.as_bool().unwrap_or_default() });
+    let defaults = user.get(&of(&user)).ok().await?["email"].clone();
+    let wish = json!({ "email": { "news": true, "payments": false } });
     user.put(&of(&user), &wish).success().await?;
     user.post(&format!("{}/reset", of(&user)), &json!({})).success().await?;
     let found = user.get(&of(&user)).ok().await?;
-    ensure!(found["emailNews"] == defaults, "{found}");
+    ensure!(found["email"] == defaults, "{found}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Discord at `/discord/…`: OAuth2 with PKCE, and who somebody is.
+//! Discord at `/discord/…`: `OAuth2` with PKCE, and who somebody is.
 //!
 //! ```text
 //! oauth      authorize, which agrees at once; token, form only; revoke       state   applications, codes, tokens
@@ -117,7 +117,7 @@ pub(crate) fn answer(world: &Arc<World>, request: &Request<Bytes>) -> Reply {
     }
 }
 
-/// How the API itself, behind OAuth2, says no.
+/// How the API itself, behind `OAuth2`, says no.
 fn refuse(status: StatusCode, message: &str) -> Reply {
     Reply::json(status, &json!({ "message": message, "code": 0 }))
 }

@@ -1,4 +1,4 @@
-//! OAuth2: authorize, token, revoke.
+//! `OAuth2`: authorize, token, revoke.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -67,16 +67,13 @@ pub(super) fn authorize(world: &Arc<World>, query: &Fields) -> Result<String, &'
     } else {
         None
     };
-    match error {
-        Some(error) => {
-            to.query_pairs_mut().append_pair("error", error);
-        }
-        None => {
-            let challenge = query.get("code_challenge").map(String::as_str);
-            let code = state.make_code(client_id, redirect_uri, challenge, scope, clock::now());
-            lock(&world.counts).created(Service::Discord, "code");
-            to.query_pairs_mut().append_pair("code", &code);
-        }
+    if let Some(error) = error {
+        to.query_pairs_mut().append_pair("error", error);
+    } else {
+        let challenge = query.get("code_challenge").map(String::as_str);
+        let code = state.make_code(client_id, redirect_uri, challenge, scope, clock::now());
+        lock(&world.counts).created(Service::Discord, "code");
+        to.query_pairs_mut().append_pair("code", &code);
     }
     if let Some(given) = query.get("state") {
         to.query_pairs_mut().append_pair("state", given);

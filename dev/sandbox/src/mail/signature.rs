@@ -15,8 +15,8 @@ fn header<'a>(request: &'a Request<Bytes>, name: &str) -> &'a str {
 
 /// The value of `name=` in an `Authorization` header.
 fn part<'a>(authorization: &'a str, name: &str) -> &'a str {
-    let parts = authorization.split([',', ' ']);
-    parts.filter_map(|part| part.strip_prefix(name)?.strip_prefix('=')).next().unwrap_or_default()
+    let mut parts = authorization.split([',', ' ']);
+    parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
 }
 
 pub(super) fn check(request: &Request<Bytes>) -> Result<(), Refusal> {
@@ -56,8 +56,8 @@ pub(super) fn check(request: &Request<Bytes>) -> Result<(), Refusal> {
 /// What [`KNOWN_KEY`] would have signed. The path here has nothing in it that needs an escape, and there is no query.
 fn expected(request: &Request<Bytes>, names: &[&str], time: &str, (date, region): (&str, &str)) -> String {
     let hash = |bytes: &[u8]| HEXLOWER.encode(digest(&SHA256, bytes).as_ref());
-    let headers: String =
-        names.iter().map(|name| format!("{name}:{}\n", header(request, name).trim())).collect();
+    let header = |name: &&str| [name, ":", header(request, name).trim(), "\n"].concat();
+    let headers: String = names.iter().map(header).collect();
     let canonical = format!(
         "{}\n{}\n\n{headers}\n{}\n{}",
         request.method(),

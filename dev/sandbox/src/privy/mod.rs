@@ -80,7 +80,7 @@ impl PrivyPerson {
                 "lv": at,
             })
         });
-        Value::from_iter(email.chain(wallet)).to_string()
+        email.chain(wallet).collect::<Value>().to_string()
     }
 }
 

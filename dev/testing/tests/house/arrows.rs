@@ -46,7 +46,10 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "providers",
-        &["firebase", "upstream", "btcpay", "voltage", "lnd", "stripe", "discord", "privy", "ses"],
+        &[
+            "firebase", "upstream", "btcpay", "voltage", "lnd", "stripe", "discord", "privy", "ses",
+            "breaches",
+        ],
         &["lightning", "ground"],
     ),
     ("lightning", &["lightning"], &[]),

@@ -149,6 +149,21 @@ fn the_template_and_openapi_have_the_same_routes() -> Outcome {
     Ok(())
 }
 
+/// What a variable's value is made of, as a pattern of `!Sub`.
+fn form(value: &Value) -> String {
+    match value {
+        Value::String(literal) => literal.clone(),
+        Value::Tagged(tagged) => match (tagged.tag.to_string().trim_start_matches('!'), &tagged.value) {
+            ("Ref", _) => format!("${{{}}}", text(value)),
+            ("Sub", _) => text(value),
+            // The separator says nothing, nor does the condition's name.
+            ("Join" | "If", Value::Sequence(parts)) => parts.iter().skip(1).map(form).collect(),
+            _ => String::from("${?}"),
+        },
+        _ => String::from("${?}"),
+    }
+}
+
 #[test]
 fn a_function_is_given_what_it_names_and_may_read_no_other_secret() -> Outcome {
     let parameters = entries(&yaml("template.yaml")?["Parameters"]).map(|(name, _)| name).collect::<Names>();
@@ -156,16 +171,11 @@ fn a_function_is_given_what_it_names_and_may_read_no_other_secret() -> Outcome {
     for (id, resource) in resources()? {
         let mut named = Names::new();
         for (variable, value) in &resource.environment {
-            let form = match value {
-                Value::Tagged(tagged) if tagged.tag == "Ref" => format!("${{{}}}", text(value)),
-                Value::Tagged(tagged) if tagged.tag == "Sub" => text(value),
-                Value::String(literal) => literal.clone(),
-                _ => String::from("${?}"),
-            };
+            let form = form(value);
             for part in form.split("${").skip(1) {
                 if !part.split('}').next().is_some_and(|name| parameters.contains(name)) {
                     problems.push(format!(
-                        "{id}: write {variable} as a literal, or with !Ref or !Sub of parameters"
+                        "{id}: write {variable} as a literal, or with !Ref, !Sub, !Join or !If of parameters"
                     ));
                 }
             }

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::http::Http;
+use crate::http::{Answer, Http};
 use crate::show;
 
 pub struct Client {
@@ -62,19 +62,32 @@ impl Client {
         body: Option<&Value>,
         expected: StatusCode,
     ) -> Result<Value> {
+        let answer = self.answer(method, url, headers, body).await?;
+        if answer.status != expected {
+            bail!("{method} {url} was expected to answer {expected}");
+        }
+        answer.json()
+    }
+
+    /// As [`Client::send`], for whoever reads more than the body, and whatever the status.
+    pub async fn answer(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let url = if url.starts_with('/') { format!("{}{url}", self.api) } else { url.to_owned() };
         if !self.quiet {
             show::request(method, &url, headers, body);
         }
         let answer = self.http.send(method, &url, headers, body).await?;
-        let json = answer.json()?;
         if !self.quiet {
+            // A redirect has nothing in it.
+            let json = if answer.body.is_empty() { Value::Null } else { answer.json()? };
             show::answer(answer.status, &answer.headers, &json);
         }
-        if answer.status != expected {
-            bail!("{method} {url} was expected to answer {expected}");
-        }
-        Ok(json)
+        Ok(answer)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: what a client does, one request after the other, each printed with its answer.
 
+mod accounts;
 mod client;
 mod payments;
 mod setup;
@@ -83,6 +84,7 @@ async fn flow(addresses: &Addresses) -> Result<()> {
     client.say("The same challenge again: it is spent.");
     client.post("/v1/challenges/verify", &[], &answer, StatusCode::GONE).await?;
 
+    accounts::live(&client, &addresses.sandbox).await?;
     setup::set_up(&client, &addresses.sandbox, &session_headers).await?;
     payments::checkout(&client, addresses, &did).await?;
     payments::invoices(&client, addresses, &session_headers).await?;

@@ -91,3 +91,35 @@ async fn a_sign_in_asks_for_no_session_and_minds_no_bad_one() -> Result<()> {
     assert_eq!(send(&wire(&world).await?, &call).await?.status, 200);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_account_without_a_did_names_one_to_get_with_its_node() -> Result<()> {
+    let world = World::start().await?;
+    let grace = world.with_email("grace@example.com", "correct horse battery staple", true).await?;
+    let deps = wire(&world).await?;
+    let call = link("node_link", DID).bearer(&grace.access_token);
+    assert_eq!(send(&deps, &call).await?.status, 200);
+    let rebind = link("node_rebind", DID).bearer(&grace.access_token);
+    assert_eq!(send(&deps, &rebind).await?.refusal()?, (403, "FORBIDDEN"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_whose_mailbox_never_answered_links_no_node() -> Result<()> {
+    let world = World::start().await?;
+    let attacker = world.with_email("victim@example.com", "correct horse battery staple", false).await?;
+    let call = link("node_link", DID).bearer(&attacker.access_token);
+    assert_eq!(send(&wire(&world).await?, &call).await?.refusal()?, (403, "EMAIL_NOT_VERIFIED"));
+    assert_eq!(challenges(&world).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn linking_a_node_takes_a_recent_sign_in() -> Result<()> {
+    let world = World::start().await?;
+    let grace = world.with_email("grace@example.com", "correct horse battery staple", true).await?;
+    world.advance(Duration::minutes(15) + Duration::seconds(1));
+    let call = link("node_link", DID).bearer(&grace.access_token);
+    assert_eq!(send(&wire(&world).await?, &call).await?.refusal()?, (403, "STEP_UP_REQUIRED"));
+    Ok(())
+}

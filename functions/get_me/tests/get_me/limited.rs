@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 use get_me::Deps;
-use testing::{Result, World};
+use shared::clock::Clock;
+use testing::binary::{self, RuntimeApi};
+use testing::{Call, Result, World};
 use time::Duration;
 
 use super::{NAME, send, user};
@@ -36,5 +38,51 @@ async fn a_request_over_the_limit_learns_nothing_of_its_session() -> Result<()> 
     send(&deps, &user.access_token).await?;
     world.db.admin().await?.batch_execute("UPDATE sessions SET revoked_at = now()").await?;
     assert_eq!(send(&deps, &user.access_token).await?.refusal()?, (429, "RATE_LIMITED"));
+    Ok(())
+}
+
+/// Windows are whole minutes of the real clock, and this is over well within one.
+async fn wait_for_a_fresh_minute() {
+    let second = u64::from(Clock::system().now().second());
+    if second > 35 {
+        tokio::time::sleep(std::time::Duration::from_secs(60 - second)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_500_too_many_by_50_clients_through_10_processes_exactly_the_limit_passes() -> Result<()> {
+    const LIMIT: usize = 100;
+    const CLIENTS: usize = 50;
+    let world = World::start().await?;
+    world.catch_up();
+    let mut environment = world.environment(NAME)?;
+    environment.insert("RATE_LIMIT_PER_SESSION".to_owned(), LIMIT.to_string());
+    let mut processes = Vec::new();
+    for _ in 0..10 {
+        processes.push(RuntimeApi::start(super::BINARY, &environment).await?);
+    }
+    wait_for_a_fresh_minute().await;
+    world.catch_up();
+    let user = user(&world).await?;
+    let call = Call::from_event(NAME)?.bearer(&user.access_token);
+
+    let clients = (0..CLIENTS).map(|client| {
+        let (process, call) = (&processes[client % processes.len()], &call);
+        async move {
+            let mut passed = Vec::new();
+            for _ in 0..(LIMIT + 500) / CLIENTS {
+                let answer = binary::call(process, call).await?;
+                let outcome = answer.error();
+                assert!(matches!(outcome, (200, "") | (429, "RATE_LIMITED")), "{answer:?}");
+                passed.push(outcome.0 == 200);
+            }
+            anyhow::Ok(passed)
+        }
+    });
+    let passed: Vec<Vec<bool>> = join_all(clients).await.into_iter().collect::<Result<_>>()?;
+    let passed = passed.concat();
+    assert_eq!((passed.len(), passed.iter().filter(|passed| **passed).count()), (LIMIT + 500, LIMIT));
+    let counted = "SELECT count(*) FROM rate_limits WHERE count = 600";
+    assert_eq!(world.db.count(counted).await?, 1, "each was counted, by all processes together");
     Ok(())
 }

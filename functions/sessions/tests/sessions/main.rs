@@ -44,7 +44,7 @@ async fn send(deps: &Deps, call: &Call) -> Result<Outcome> {
 }
 
 /// A call by `user` about what the route's path names.
-fn about(route: &str, user: &SignedIn, id: impl ToString) -> Call {
+fn about(route: &str, user: &SignedIn, id: impl ToString + Copy) -> Call {
     Call::new(route).path("id", &id.to_string()).path("userId", &id.to_string()).bearer(&user.access_token)
 }
 

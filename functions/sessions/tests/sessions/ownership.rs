@@ -8,7 +8,7 @@ use super::{
     noted, rows, send, stranger, user, wire,
 };
 
-fn with_body(route: &str, who: &SignedIn, id: impl ToString) -> Call {
+fn with_body(route: &str, who: &SignedIn, id: impl ToString + Copy) -> Call {
     about(route, who, id).json(&json!({ "pushToken": "x", "deviceId": "stolen" }))
 }
 

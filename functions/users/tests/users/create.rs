@@ -19,6 +19,9 @@ async fn an_account_is_made_and_found_again() -> Result<()> {
     let by_privy = Call::new("GET /v1/users/privy/{privyId}").path("privyId", "did:privy:carol");
     let found = scene.send(&by_privy.clone().bearer(&scene.admin.access_token)).await?;
     assert_eq!((found.status.as_u16(), &found.body), (200, &made.body));
+    let nobody = Call::new("GET /v1/users/privy/{privyId}").path("privyId", "did:privy:dave");
+    let nobody = scene.send(&nobody.bearer(&scene.admin.access_token)).await?;
+    assert_eq!(nobody.refusal()?, (404, "NOT_FOUND"));
     let hidden = scene.send(&by_privy.bearer(&scene.bob.access_token)).await?;
     assert_eq!(hidden.refusal()?, (404, "NOT_FOUND"));
     let audited = format!(

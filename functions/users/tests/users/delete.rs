@@ -68,3 +68,23 @@ async fn a_deleted_account_is_shown_to_administrators_and_stays_as_it_is() -> Re
     assert_eq!(scene.send(&export).await?.status, 200);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_deletion_is_told_to_a_mailbox_that_was_proven_and_to_no_other() -> Result<()> {
+    let scene = Scene::new().await?;
+    let email = |user: &testing::SignedIn, verified_at: &str| {
+        format!(
+            "INSERT INTO identities (user_id, kind, subject, verified_at, created_at)
+             VALUES ('{id}', 'email', '{id}@example.com', {verified_at}, now())",
+            id = user.user_id
+        )
+    };
+    scene.sql(&email(&scene.alice, "now()")).await?;
+    scene.sql(&email(&scene.bob, "NULL")).await?;
+    for user in [&scene.alice, &scene.bob] {
+        assert_eq!(scene.send(&on("DELETE", user, &scene.admin)).await?.status, 200);
+    }
+    let told = format!("mails WHERE kind = 'account_deleted' AND user_id = '{}'", scene.alice.user_id);
+    assert_eq!((scene.rows(&told).await?, scene.rows("mails").await?), (1, 1));
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! `POST /v1/challenges/verify`
 
+mod accounts;
 mod gone;
 mod link;
 mod races;

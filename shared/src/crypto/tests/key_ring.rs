@@ -129,6 +129,7 @@ fn each_purpose_is_sealed_by_the_newest_settled_key_that_serves_it() {
         (Purpose::NodeConfig, 1),
         (Purpose::WebhookBody, 1),
         (Purpose::Mail, 1),
+        (Purpose::PushToken, 1),
     ];
     assert_eq!(Purpose::ALL.map(|purpose| (purpose, seals(&ring, purpose))), expected);
     assert_eq!(ring.newest(Purpose::Macaroon).map(|key| key.id), Some(4), "whether or not it has settled");
@@ -157,7 +158,7 @@ fn every_purpose_has_a_name_and_a_subkey_of_its_own() {
         }
     }
     assert!("Wallet".parse::<Purpose>().is_err() && "".parse::<Purpose>().is_err());
-    let all = "macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config, webhook-body, mail";
+    let all = "macaroon, refresh-key, stored-reply, wallet, btcpay-config, node-config, webhook-body, mail, push-token";
     assert_eq!(UnknownPurpose.to_string(), format!("a purpose is one of {all}"));
 }
 

@@ -122,7 +122,7 @@ impl Estate {
         let log = json!({ "action": action, "details": details });
         self.post(stack, "/v1/activity-logs", &log).await?;
         let preferences = format!("/v1/notifications/preferences/{}", self.user_id);
-        self.put(stack, &preferences, &json!({ "emailNews": true })).await?;
+        self.put(stack, &preferences, &json!({ "email": { "news": true } })).await?;
 
         let (device, key, push) = (self.plant("device"), self.plant("key"), self.plant("push"));
         let second = json!({ "userId": self.user_id, "deviceId": device, "platform": "ios", "idempotencyKey": key });
@@ -155,6 +155,8 @@ impl Estate {
     pub fn in_body(&self, body: &Value) -> Value {
         let registration = self.owner.registration();
         let value = |name: &str, value: &Value| match name {
+            // Topics of one kind of message, not an address.
+            "email" if !value.is_string() => value.clone(),
             "userId" => json!(self.user_id),
             "did" => json!(self.owner.did),
             "email" => json!(self.email),
