@@ -29,7 +29,7 @@ pub struct Operation {
     pub admin: bool,
     /// Names of the required parameters in the query, each with its example.
     pub query: Vec<(String, String)>,
-    /// The example of its body.
+    /// The example of its body; behind a token there is one wherever a body is needed.
     pub body: Option<Value>,
 }
 
@@ -58,7 +58,7 @@ impl Operation {
     }
 }
 
-/// Every operation, in the order of the file.
+/// Every operation, by path.
 pub fn operations() -> Result<Vec<Operation>> {
     let text = std::fs::read_to_string(world::root().join("openapi.yaml"))?;
     let document: Value = serde_yaml_ng::from_str(&text).context("openapi.yaml")?;
@@ -77,11 +77,11 @@ pub fn operations() -> Result<Vec<Operation>> {
 }
 
 fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Result<Operation> {
+    let door = door(&operation["security"])?;
     let body = resolved(document, &operation["requestBody"]);
-    let body = match body["required"].as_bool() {
-        Some(true) => Some(example_of(document, body).context("give its body an example in openapi.yaml")?),
-        _ => example_of(document, body),
-    };
+    let example = example_of(document, body);
+    let lacks_one = body["required"] == true && example.is_none();
+    ensure!(!lacks_one || door == Door::Open, "give its body an example in openapi.yaml");
     let mut query = Vec::new();
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let parameter = resolved(document, parameter);
@@ -95,10 +95,10 @@ fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Result
     Ok(Operation {
         method: Method::from_bytes(method.to_uppercase().as_bytes())?,
         path: path.to_owned(),
-        door: door(&operation["security"])?,
+        door,
         admin: operation["x-scope"] == "admin",
         query,
-        body,
+        body: example,
     })
 }
 

@@ -84,8 +84,10 @@ async fn append(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
 async fn list(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id: Uuid =
-        request.path_parameter("userId").parse().map_err(|_| ApiError::invalid("userId", "must be a UUID"))?;
+    let user_id: Uuid = request
+        .path_parameter("userId")
+        .parse()
+        .map_err(|_| ApiError::invalid("userId", "must be a UUID"))?;
     let page = Page::of(request)?;
     let now = deps.clock.now();
 

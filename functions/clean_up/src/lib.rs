@@ -14,9 +14,7 @@ use shared::runtime::Error;
 use shared::session::ended;
 use shared::setup::handover;
 use shared::webhook::queue;
-use shared::{
-    breaker, challenge, idempotency, lock, mail, oauth_state, one_time_token, outbox, rate_limit,
-};
+use shared::{breaker, challenge, idempotency, lock, mail, oauth_state, one_time_token, outbox, rate_limit};
 use time::{Duration, OffsetDateTime};
 
 /// Expired challenges are kept for a day, for whoever asks why a sign-in failed.

@@ -120,7 +120,8 @@ async fn purpose(
                 return Err(LinkError::EmailNotVerified.into());
             }
             // An account that never signed in with a node has no DID: it chooses one, which it gets with the key.
-            if !identities.has_did(&body.did) && !(linking && identities.has_no_did()) {
+            let named_anew = linking && identities.has_no_did();
+            if !named_anew && !identities.has_did(&body.did) {
                 return Err(ApiError::new(ErrorCode::Forbidden, "this DID is not one of your account's"));
             }
             if body.challenge_type == ChallengeType::NodeRebind && body.did.self_certified_key().is_some() {

@@ -90,11 +90,7 @@ async fn write(
         return Ok(answer(&preferences));
     }
     let user = user::find(&tx, user_id).await?.ok_or_else(not_found)?;
-    Err(if user.deleted_at.is_some() {
-        account_deleted()
-    } else {
-        version::conflict("Preferences")
-    })
+    Err(if user.deleted_at.is_some() { account_deleted() } else { version::conflict("Preferences") })
 }
 
 fn answer(preferences: &Preferences) -> Reply {

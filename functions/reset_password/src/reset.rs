@@ -68,9 +68,9 @@ async fn carry_out(
     hash: &Secret<String>,
     now: OffsetDateTime,
 ) -> Result<(Answer, Option<Written>), ApiError> {
-    let taken = one_time_token::take(tx, token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
-    let user_id = taken.user_id;
-    let proven = account::prove_by_mail(tx, user_id, &taken.email, now).await?.ok_or_else(gone)?;
+    let brought = one_time_token::take(tx, token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
+    let user_id = brought.user_id;
+    let proven = account::prove_by_mail(tx, user_id, &brought.email, now).await?.ok_or_else(gone)?;
     if proven.is_deleted {
         return Err(account_deleted());
     }

@@ -75,12 +75,34 @@ pub async fn unlink(
         password::delete(client, user_id).await?;
         one_time_token::delete_all(client, user_id).await?;
     }
-    let sessions_ended = execute(
-        client,
-        "UPDATE sessions SET revoked_at = $4, revoked_reason = 'identity.unlinked'
-         WHERE user_id = $1 AND identity_kind = $2 AND id <> $3 AND revoked_at IS NULL",
-        &[(&user_id, Type::UUID), (&kind.name(), Type::TEXT), (&kept, Type::UUID), (&now, Type::TIMESTAMPTZ)],
-    )
-    .await?;
+    let sessions_ended = end_opened_by(client, (user_id, kept), kind, now).await?;
     Ok(Unlinked { identity, sessions_ended })
+}
+
+/// One that is just being made from another of them holds that one until it is there, and is found on the next round.
+async fn end_opened_by(
+    client: &impl GenericClient,
+    (user_id, kept): (Uuid, Uuid),
+    kind: IdentityKind,
+    now: OffsetDateTime,
+) -> Result<u64, DbError> {
+    let mut total = 0;
+    loop {
+        let ended = execute(
+            client,
+            "UPDATE sessions SET revoked_at = $4, revoked_reason = 'identity.unlinked', push_token_sealed = NULL
+             WHERE user_id = $1 AND identity_kind = $2 AND id <> $3 AND revoked_at IS NULL",
+            &[
+                (&user_id, Type::UUID),
+                (&kind.name(), Type::TEXT),
+                (&kept, Type::UUID),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+        total += ended;
+        if ended == 0 {
+            return Ok(total);
+        }
+    }
 }

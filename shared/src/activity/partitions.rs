@@ -74,9 +74,8 @@ async fn next(
             }
             Err(error) => return Err(error),
             Ok(row) => {
-                let step = |row: crate::db::Row| {
-                    (row.get("step"), row.get::<_, i64>("row_count").unsigned_abs())
-                };
+                let step =
+                    |row: crate::db::Row| (row.get("step"), row.get::<_, i64>("row_count").unsigned_abs());
                 return Ok(row.map(step));
             }
         }

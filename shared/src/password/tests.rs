@@ -110,16 +110,16 @@ async fn what_is_no_hash_is_an_error_and_no_password() {
 async fn nobody_is_verified_in_the_time_of_somebody_and_never_right() {
     let stored = hash(&new("correct horse").unwrap(), &Random::system()).await.unwrap();
     let time = async |stored: Option<&Secret<String>>| {
-        let mut times = Vec::new();
-        for _ in 0..15 {
-            let started = std::time::Instant::now();
-            assert_eq!(verify(&given("a wrong guess"), stored).await.unwrap(), Verdict::Wrong);
-            times.push(started.elapsed());
-        }
-        times.sort_unstable();
-        times[0]
+        let started = std::time::Instant::now();
+        assert_eq!(verify(&given("a wrong guess"), stored).await.unwrap(), Verdict::Wrong);
+        started.elapsed()
     };
-    let (somebody, nobody) = (time(Some(&stored)).await, time(None).await);
+    // By turns, and the quickest of many: what else the machine does is nobody's in particular.
+    let (mut somebody, mut nobody) = (std::time::Duration::MAX, std::time::Duration::MAX);
+    for _ in 0..40 {
+        somebody = somebody.min(time(Some(&stored)).await);
+        nobody = nobody.min(time(None).await);
+    }
     let (less, more) = (somebody.min(nobody), somebody.max(nobody));
     assert!(more < less * 2, "somebody {somebody:?}, nobody {nobody:?}");
 }

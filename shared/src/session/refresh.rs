@@ -236,7 +236,7 @@ mod tests {
                 let which = if ahead { newest + distance } else { newest.saturating_sub(distance) };
                 let now = START + time::Duration::seconds(clock);
                 let presented = i64::try_from(which).unwrap();
-                let grace = Duration::from_secs(60);
+                let grace = Duration::from_mins(1);
                 let decision = if ended { Decision::Refuse } else { decide(rotation, presented, grace, now) };
                 match decision {
                     Decision::Rotate => {

@@ -120,11 +120,7 @@ pub async fn touch(
          )
          SELECT COALESCE((SELECT last_active_at FROM touched), last_active_at) AS at FROM users
          WHERE id = $1 AND deleted_at IS NULL",
-        &[
-            (&user_id, Type::UUID),
-            (&now, Type::TIMESTAMPTZ),
-            (&(now - ACTIVITY_STEP), Type::TIMESTAMPTZ),
-        ],
+        &[(&user_id, Type::UUID), (&now, Type::TIMESTAMPTZ), (&(now - ACTIVITY_STEP), Type::TIMESTAMPTZ)],
     )
     .await?;
     Ok(row.and_then(|row| row.get("at")))

@@ -77,6 +77,28 @@ async fn a_slow_statement_is_logged_by_text_and_fingerprint_and_without_its_valu
 }
 
 #[tokio::test]
+async fn a_statement_of_101_milliseconds_is_logged_and_one_of_50_is_not() -> Result<()> {
+    let db = TestDb::create().await?;
+    let client = db.admin().await?;
+    let lines = Lines::default();
+    let listening = lines.listen();
+
+    let started = std::time::Instant::now();
+    query(&client, "SELECT pg_sleep($1), 'fast'", &[(&0.05_f64, Type::FLOAT8)]).await?;
+    let took = started.elapsed().as_millis();
+    query(&client, "SELECT pg_sleep($1), 'slow'", &[(&0.101_f64, Type::FLOAT8)]).await?;
+    drop(listening);
+
+    let slow = lines.slow();
+    let logged: Vec<&str> = slow.iter().filter_map(|line| line["statement"].as_str()).collect();
+    // A machine that is busy may hold the fast one up for longer than its sleep.
+    let fast = (took > 100).then_some("SELECT pg_sleep($1), 'fast'");
+    let expected: Vec<&str> = fast.into_iter().chain(["SELECT pg_sleep($1), 'slow'"]).collect();
+    assert_eq!(logged, expected, "{}", lines.text());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_slow_statement_that_fails_is_logged_too() -> Result<()> {
     let db = TestDb::create().await?;
     let client = db.admin().await?;

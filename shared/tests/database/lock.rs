@@ -15,7 +15,7 @@ use tokio_postgres::Client;
 
 use crate::number;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const SHORT: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(40);
 
@@ -29,12 +29,8 @@ async fn database() -> Result<TestDb> {
     Ok(db)
 }
 
-fn failed(error: LockError) -> anyhow::Error {
-    anyhow::anyhow!("{error:?}")
-}
-
 async fn acquire(client: &Client, name: &Name, ttl: Duration) -> Result<Held> {
-    lock::acquire(client, name, ttl, &Random::system()).await.map_err(failed)
+    Ok(lock::acquire(client, name, ttl, &Random::system()).await?)
 }
 
 /// What work under a lock looks like: behind the fence, in its transaction.
@@ -43,7 +39,7 @@ async fn write(client: &mut Client, held: &Held) -> Result<bool> {
     match lock::fence(&tx, held).await {
         Ok(()) => {}
         Err(LockError::Lost) => return Ok(false),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error.into()),
     }
     tx.batch_execute(&format!("INSERT INTO written VALUES ({})", held.token())).await?;
     commit(tx).await?;
@@ -83,7 +79,7 @@ async fn a_holder_paused_within_its_transaction_is_still_the_only_one() -> Resul
     let name = Name::new("test", "one");
     let held = acquire(&holder, &name, Duration::from_millis(300)).await?;
     let tx = holder.transaction().await?;
-    lock::fence(&tx, &held).await.map_err(failed)?;
+    lock::fence(&tx, &held).await?;
     tokio::time::sleep(Duration::from_millis(400)).await;
     let (committed, next) = tokio::join!(
         async {
@@ -113,7 +109,7 @@ async fn of_fifty_contenders_one_holds_it_at_a_time() -> Result<()> {
             // Fifty in a row may take longer than one is ready to wait.
             match lock::acquire(&client, &Name::new("test", "one"), LONG, &Random::system()).await {
                 Err(LockError::Busy) => {}
-                other => break other.map_err(failed)?,
+                other => break other?,
             }
         };
         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -180,6 +176,6 @@ async fn who_lost_a_lock_does_not_release_its_successor_s() -> Result<()> {
     tokio::time::sleep(PAUSE).await;
     let _held = acquire(&other, &name, LONG).await?;
     lock::release(&client, old).await?;
-    assert!(lock::try_acquire(&client, &name, LONG).await.map_err(failed)?.is_none());
+    assert!(lock::try_acquire(&client, &name, LONG).await?.is_none());
     Ok(())
 }

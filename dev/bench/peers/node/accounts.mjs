@@ -1,15 +1,15 @@
-// What both Express servers share: tokens, seals, the audit log's links, and the four endpoints over a store of their own.
+// What both Express servers share: the four endpoints over a store of their own.
 //
 // POST /v1/nothing is the least a server can be: it takes the same body and answers.
 
-import { createCipheriv, createDecipheriv, createHmac, createPrivateKey, createPublicKey, hkdfSync } from "node:crypto";
-import { timingSafeEqual } from "node:crypto";
+import { createPrivateKey, createPublicKey, timingSafeEqual } from "node:crypto";
 import { writeSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { hash as hashPassword, verify as verifyPassword } from "@node-rs/argon2";
 import express from "express";
 import jwt from "jsonwebtoken";
 import { environment, metric, newId, random, sha256, uuidText } from "./common.mjs";
+import { mac, open, parseRefreshToken, refreshToken, seal, tagOf } from "./sealed.mjs";
 
 const issuer = environment.ISSUER_URL;
 const audience = environment.TOKEN_AUDIENCE;
@@ -30,13 +30,7 @@ const signing = new Map();
 for (const { kid, alg, private_key: pem } of JSON.parse(environment.PEER_SIGNING).keys) {
   signing.set(kid, { key: createPrivateKey(pem), options: { algorithm: alg, header: { kid, typ: "at+jwt" } } });
 }
-const sealingKey = JSON.parse(environment.PEER_SEALING).keys[0];
-const sealHeader = Buffer.from([1, 0, 0, 0, 0]);
-sealHeader.writeUInt32BE(sealingKey.id, 1);
-const root = Buffer.from(sealingKey.key, "base64");
-const subkey = Buffer.from(hkdfSync("sha256", root, Buffer.alloc(0), "satchel:v1:refresh-key", 32));
 const auditKey = Buffer.from(JSON.parse(environment.PEER_AUDIT).key, "base64");
-const tokenVersion = Buffer.from([1]);
 
 class Refused extends Error {
   constructor(status, code, message) {
@@ -56,57 +50,6 @@ const limitKey = (scope, subject) => sha256(`${scope}\n${subject}`);
 
 function judge(counts) {
   if (counts.some((count) => count > quota)) throw new Refused(429, "RATE_LIMITED", "too many requests");
-}
-
-function part(bytes) {
-  const length = Buffer.alloc(8);
-  length.writeUInt32BE(bytes.length, 4);
-  return Buffer.concat([length, bytes]);
-}
-
-const place = Buffer.concat([part(Buffer.from("sessions")), part(Buffer.from("refresh_key_sealed"))]);
-
-function seal(sessionId, key) {
-  const nonce = random(12);
-  const cipher = createCipheriv("aes-256-gcm", subkey, nonce);
-  cipher.setAAD(Buffer.concat([place, part(sessionId), sealHeader]));
-  return Buffer.concat([sealHeader, nonce, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
-}
-
-function open(sessionId, sealed) {
-  const [head, nonce] = [sealed.subarray(0, 5), sealed.subarray(5, 17)];
-  const decipher = createDecipheriv("aes-256-gcm", subkey, nonce);
-  decipher.setAAD(Buffer.concat([place, part(sessionId), head]));
-  decipher.setAuthTag(sealed.subarray(sealed.length - 16));
-  return Buffer.concat([decipher.update(sealed.subarray(17, sealed.length - 16)), decipher.final()]);
-}
-
-function mac(key, parts) {
-  const hmac = createHmac("sha256", key);
-  for (const piece of parts) {
-    const length = Buffer.alloc(8);
-    length.writeUInt32BE(Buffer.byteLength(piece), 4);
-    hmac.update(length).update(piece);
-  }
-  return hmac.digest();
-}
-
-function tagOf(sessionId, counter, key) {
-  return mac(key, [tokenVersion, sessionId, counter]).subarray(0, 16);
-}
-
-function refreshToken(sessionId, count, key) {
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(count));
-  return Buffer.concat([tokenVersion, sessionId, counter, tagOf(sessionId, counter, key)]).toString("base64url");
-}
-
-function parseRefreshToken(text) {
-  if (typeof text !== "string" || text.length !== 55) throw rejected();
-  const bytes = Buffer.from(text, "base64url");
-  if (bytes.length !== 41 || bytes[0] !== 1) throw rejected();
-  const [sessionId, counter, tag] = [bytes.subarray(1, 17), bytes.subarray(17, 25), bytes.subarray(25)];
-  return { sessionId, id: uuidText(sessionId), counter, count: Number(counter.readBigInt64BE()), tag };
 }
 
 // The published keys, read once a minute.
@@ -211,6 +154,7 @@ export function serve(store) {
 
   async function refresh(request, response, { address, now }) {
     const token = parseRefreshToken(request.body?.refreshToken);
+    if (token === undefined) throw rejected();
     const limits = [limitKey("refresh:session", token.id), limitKey("refresh", address)];
     const row = await store.refreshable([limits, windowOf(now), token.id, iso(now)]);
     judge(row.counts);

@@ -5,97 +5,35 @@ POST /v1/nothing is the least a server can be: it takes the same body and answer
 
 import asyncio
 import base64
-import gc
-import hashlib
-import hmac
 import json
 import os
 import re
 import socket
-import time
 import unicodedata
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Literal
 from uuid import UUID
 
-import asyncpg
-import jwt
 import uvicorn
+from access_tokens import access_token, claims_of, tokens
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from common import ENVIRONMENT, SQL, metric, moment, new_id, rfc3339
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from calls import QUOTA, Call, Refused, judge, lifespan, limit_key, pools, transaction, unauthenticated, window
+from common import ENVIRONMENT, SQL, metric, new_id, rfc3339
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sealed import is_made_with, mac, parse_refresh_token, refresh_token, seal, unseal
 
-ISSUER, AUDIENCE = ENVIRONMENT["ISSUER_URL"], ENVIRONMENT["TOKEN_AUDIENCE"]
-ACCESS_TTL = int(ENVIRONMENT["ACCESS_TTL_SECONDS"])
 IDLE = timedelta(days=int(ENVIRONMENT["SESSION_IDLE_DAYS"]))
 ABSOLUTE = timedelta(days=int(ENVIRONMENT["SESSION_ABSOLUTE_DAYS"]))
 GRACE = timedelta(seconds=60)
-KEYS_KEPT_US = 60_000_000
-WINDOW_US = 60_000_000
-QUOTA = 1_000_000
 EMAIL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
-# Everything that can be parsed or derived once is.
-SIGNING = {
-    key["kid"]: (key["alg"], load_pem_private_key(key["private_key"].encode(), None))
-    for key in json.loads(ENVIRONMENT["PEER_SIGNING"])["keys"]
-}
-SEALING = json.loads(ENVIRONMENT["PEER_SEALING"])["keys"][0]
-HEADER = b"\x01" + SEALING["id"].to_bytes(4, "big")
-SEALER = AESGCM(
-    HKDF(hashes.SHA256(), 32, salt=b"", info=b"satchel:v1:refresh-key").derive(base64.b64decode(SEALING["key"]))
-)
 AUDIT_KEY = base64.b64decode(json.loads(ENVIRONMENT["PEER_AUDIT"])["key"])
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-pools = {}
-_published = (0, ())
-
-
-class Refused(Exception):
-    def __init__(self, status, code, message):
-        super().__init__(code)
-        self.status, self.code, self.message = status, code, message
-
-
-class Connection(asyncpg.Connection):
-    """As the pool's own, without the round trip that sets a connection back: nothing here outlives a transaction."""
-
-    def get_reset_query(self):
-        return ""
-
-
-@asynccontextmanager
-async def lifespan(_):
-    count = int(ENVIRONMENT["PEER_CONNECTIONS"])
-    for role in ("AUTH", "API"):
-        pools[role] = await asyncpg.create_pool(
-            host=ENVIRONMENT["PEER_DB_HOST"],
-            port=int(ENVIRONMENT["PEER_DB_PORT"]),
-            database=ENVIRONMENT["PEER_DB_NAME"],
-            user=ENVIRONMENT[f"PEER_DB_{role}_USER"],
-            password=ENVIRONMENT[f"PEER_DB_{role}_PASSWORD"],
-            ssl=False,
-            min_size=count,
-            max_size=count,
-            connection_class=Connection,
-        )
-    gc.collect()
-    gc.freeze()
-    yield
-    for pool in pools.values():
-        await pool.close()
-
 
 app = FastAPI(lifespan=lifespan)
 
@@ -116,138 +54,8 @@ class Login(BaseModel):
     password: str = Field(max_length=4096)
 
 
-class Call:
-    """A request on its way: when it came, from where, and its id."""
-
-    def __init__(self, request, function):
-        self.started, self.now_us = time.perf_counter_ns(), time.time_ns() // 1000
-        self.now, self.id = moment(self.now_us), str(new_id(self.now_us))
-        self.request, self.function = request, function
-        self.address = request.headers.get("x-bench-address") or request.client.host
-
-    @property
-    def agent(self):
-        agent = self.request.headers.get("user-agent")
-        return agent and agent[:256]
-
-    def answer(self, status, body, headers=None):
-        line = {
-            "timestamp": rfc3339(self.now),
-            "level": "INFO",
-            "target": "access",
-            "function": self.function,
-            "request_id": self.id,
-            "route": f"{self.request.method} {self.request.url.path}",
-            "status": status,
-            "duration_us": (time.perf_counter_ns() - self.started) // 1000,
-        }
-        os.write(1, json.dumps(line).encode() + b"\n")
-        about = {"x-request-id": self.id, "cache-control": "no-store"}
-        return JSONResponse(body, status, about | (headers or {}))
-
-    def refuse(self, error):
-        body = {"success": False, "error": error.code, "message": error.message, "requestId": self.id}
-        return self.answer(error.status, body)
-
-
-def unauthenticated():
-    return Refused(401, "UNAUTHENTICATED", "a valid access token is needed")
-
-
 def rejected():
     return Refused(401, "REFRESH_REJECTED", "this refresh token is not good; sign in again")
-
-
-def limit_key(scope, subject):
-    return hashlib.sha256(f"{scope}\n{subject}".encode()).digest()
-
-
-def window(now_us):
-    return moment(now_us - now_us % WINDOW_US)
-
-
-def judge(counts):
-    if any(count > QUOTA for count in counts):
-        raise Refused(429, "RATE_LIMITED", "too many requests")
-
-
-def part(data):
-    return len(data).to_bytes(8, "big") + data
-
-
-PLACE = part(b"sessions") + part(b"refresh_key_sealed")
-
-
-def seal(session_id, key):
-    nonce = os.urandom(12)
-    return HEADER + nonce + SEALER.encrypt(nonce, key, PLACE + part(session_id.bytes) + HEADER)
-
-
-def unseal(session_id, sealed):
-    return SEALER.decrypt(sealed[5:17], sealed[17:], PLACE + part(session_id.bytes) + sealed[:5])
-
-
-def mac(key, parts):
-    return hmac.digest(key, b"".join(part(piece) for piece in parts), "sha256")
-
-
-def refresh_token(session_id, count, key):
-    counter = count.to_bytes(8, "big")
-    tag = mac(key, (b"\x01", session_id.bytes, counter))[:16]
-    return base64.urlsafe_b64encode(b"\x01" + session_id.bytes + counter + tag).rstrip(b"=").decode()
-
-
-def parse_refresh_token(text):
-    if len(text) != 55:
-        raise rejected()
-    try:
-        raw = base64.urlsafe_b64decode(text + "=")
-    except ValueError:
-        raise rejected() from None
-    if len(raw) != 41 or raw[0] != 1:
-        raise rejected()
-    return UUID(bytes=raw[1:17]), raw[17:25], raw[25:]
-
-
-async def published(now_us):
-    """The published keys, read once a minute."""
-    global _published
-    if now_us - _published[0] >= KEYS_KEPT_US:
-        rows = await pools["API"].fetch(SQL["keys"], moment(now_us))
-        keys = [(row["kid"], row["sign_at"], jwt.PyJWK(json.loads(row["jwk"]))) for row in rows]
-        _published = (now_us, keys)
-    return _published[1]
-
-
-async def claims_of(call):
-    scheme, _, token = call.request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or len(token) > 4096:
-        raise unauthenticated()
-    try:
-        header = jwt.get_unverified_header(token)
-        known = next((key for kid, _, key in await published(call.now_us) if kid == header.get("kid")), None)
-        if known is None or header.get("typ") != "at+jwt" or "crit" in header:
-            raise unauthenticated()
-        algorithm = "ES256" if known.key_type == "EC" else "RS256"
-        return jwt.decode(token, known.key, [algorithm], audience=AUDIENCE, issuer=ISSUER, leeway=5)
-    except jwt.InvalidTokenError:
-        raise unauthenticated() from None
-
-
-async def access_token(user_id, session_id, admin, now_us):
-    now = moment(now_us)
-    kid = next(kid for kid, sign_at, _ in await published(now_us) if sign_at <= now)
-    algorithm, private = SIGNING[kid]
-    issued = now_us // 1_000_000
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(user_id), "sid": str(session_id)}
-    claims |= {"jti": str(new_id(now_us)), "iat": issued, "nbf": issued, "exp": issued + ACCESS_TTL}
-    claims["scope"] = "user admin" if admin else "user"
-    return jwt.encode(claims, private, algorithm, headers={"typ": "at+jwt", "kid": kid})
-
-
-def tokens(user_id, session_id, access, refresh):
-    both = {"accessToken": access, "refreshToken": refresh, "tokenType": "Bearer", "expiresIn": ACCESS_TTL}
-    return both | {"sessionId": str(session_id), "userId": str(user_id)}
 
 
 async def record(db, call, user_id, about, details):
@@ -259,22 +67,6 @@ async def record(db, call, user_id, about, details):
     link = mac(AUDIT_KEY, parts + tuple(text.encode() for text in texts) + (call.now_us.to_bytes(16, "big"),))
     row = (chain, seq, audit_id, user_id, *texts[:4], ip_address(call.address), call.id, call.now, link)
     await db.execute(SQL["audit"], *row)
-
-
-@asynccontextmanager
-async def transaction(role):
-    async with pools[role].acquire() as db:
-        await db.execute("START TRANSACTION")
-        try:
-            yield db
-        except BaseException:
-            await db.execute("ROLLBACK")
-            raise
-        await db.execute("COMMIT")
-
-
-def at(time_):
-    return time_ and rfc3339(time_)
 
 
 @app.exception_handler(RequestValidationError)
@@ -329,15 +121,17 @@ async def refresh_session(request: Request, body: Refresh):
 
 
 async def refresh(call, body):
-    session_id, counter, tag = parse_refresh_token(body.refreshToken)
-    count = int.from_bytes(counter, "big")
+    presented = parse_refresh_token(body.refreshToken)
+    if presented is None:
+        raise rejected()
+    session_id, count = presented.session_id, presented.count
     limits = [limit_key("refresh:session", session_id), limit_key("refresh", call.address)]
     row = await pools["AUTH"].fetchrow(SQL["refreshable"], limits, window(call.now_us), session_id, call.now)
     judge(row["counts"])
     if row["id"] is None:
         raise rejected()
     key = unseal(session_id, row["refresh_key_sealed"])
-    if not hmac.compare_digest(tag, mac(key, (b"\x01", session_id.bytes, counter))[:16]):
+    if not is_made_with(presented, key):
         raise rejected()
     if row["is_deleted"]:
         raise Refused(403, "ACCOUNT_DELETED", "this account is deleted")

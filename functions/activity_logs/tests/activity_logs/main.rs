@@ -73,7 +73,8 @@ async fn nobody_sees_what_another_did_but_an_administrator() -> Result<()> {
     let nobody = send(&world, &list(&admin, Uuid::from_u128(7))).await?;
     assert_eq!(nobody.error(), (404, "NOT_FOUND"));
     // What an administrator writes, they did.
-    let written = send(&world, &append(&admin, &json!({ "action": "looked", "userId": user.user_id }))).await?;
+    let written =
+        send(&world, &append(&admin, &json!({ "action": "looked", "userId": user.user_id }))).await?;
     assert_eq!(written.text("/userId")?, other.user_id.to_string());
     Ok(())
 }

@@ -7,7 +7,8 @@ use super::{DID, KEY_1, NOTHING, Report, clean, contents, run_sql, texts, wire};
 /// A session for each: when it idles out and when it was ended, as ages; an age with a minus is still to come.
 async fn put_sessions(world: &World, sessions: &[(&str, &str)]) -> Result<()> {
     let user = world.sign_in(DID, KEY_1).await?;
-    let sessions: Vec<String> = sessions.iter().map(|(idle, revoked)| format!("('{idle}', '{revoked}')")).collect();
+    let sessions: Vec<String> =
+        sessions.iter().map(|(idle, revoked)| format!("('{idle}', '{revoked}')")).collect();
     let sql = format!(
         "INSERT INTO sessions (id, user_id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at,
              created_at, last_seen_at, idle_expires_at, absolute_expires_at, revoked_at, device_id)
@@ -50,7 +51,8 @@ async fn a_session_is_kept_for_its_owner_to_look_at_thirty_days_after_its_end_an
 /// For the account that is there.
 async fn put_sessions_of_another(world: &World, sessions: &[(&str, &str)]) -> Result<()> {
     for (idle, revoked) in sessions {
-        let revoked = if revoked.is_empty() { "NULL::interval".to_owned() } else { format!("interval '{revoked}'") };
+        let revoked =
+            if revoked.is_empty() { "NULL::interval".to_owned() } else { format!("interval '{revoked}'") };
         let sql = format!(
             "INSERT INTO sessions (id, user_id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at,
                  created_at, last_seen_at, idle_expires_at, absolute_expires_at, revoked_at)
@@ -123,7 +125,10 @@ async fn a_lock_that_ended_goes_by_the_clock_of_the_database() -> Result<()> {
 
     assert_eq!(clean(&deps).await?, Report { locks: 2, ..NOTHING });
     assert_eq!(clean(&deps).await?, NOTHING);
-    assert_eq!(texts(&world, "SELECT name FROM distributed_locks ORDER BY expires_at").await?, ["1 second", "-8 seconds"]);
+    assert_eq!(
+        texts(&world, "SELECT name FROM distributed_locks ORDER BY expires_at").await?,
+        ["1 second", "-8 seconds"]
+    );
     Ok(())
 }
 

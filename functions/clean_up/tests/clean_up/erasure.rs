@@ -11,7 +11,10 @@ use super::{NOTHING, Report, clean, contents, run_sql, texts, wire};
 /// Where something of an account stands, and whether it is there once the account was erased.
 const EVERYWHERE: [(&str, bool); 17] = [
     ("users WHERE id = $1", true),
-    ("users WHERE id = $1 AND num_nonnulls(username, display_name, last_login_at, last_active_at) > 0", false),
+    (
+        "users WHERE id = $1 AND num_nonnulls(username, display_name, last_login_at, last_active_at) > 0",
+        false,
+    ),
     ("identities WHERE user_id = $1 AND retired_at IS NULL", false),
     ("identities WHERE user_id = $1 AND retired_at IS NOT NULL", true),
     ("passwords WHERE user_id = $1", false),
@@ -94,8 +97,10 @@ async fn what_is_personal_goes_thirty_days_after_the_account_was_deleted_and_no_
     for deleted in [None, Some("0"), Some("30 days")] {
         kept.push(put_account(&world, deleted).await?);
     }
-    let mut gone =
-        [put_account(&world, Some("30 days 1 microsecond")).await?, put_account(&world, Some("1 year")).await?];
+    let mut gone = [
+        put_account(&world, Some("30 days 1 microsecond")).await?,
+        put_account(&world, Some("1 year")).await?,
+    ];
     for id in kept.iter().chain(&gone) {
         assert_eq!(places(&world, *id).await?, all_there(), "put something everywhere, or nothing is tested");
     }
@@ -126,8 +131,7 @@ async fn each_erasure_is_audited_in_the_accounts_chain() -> Result<()> {
 
     let row = "SELECT concat_ws(' ', chain, action, resource_type, resource_id, request_id, details) FROM audit_logs";
     assert_eq!(texts(&world, row).await?, [format!("{id} account.erased user {id} clean_up {{}}")]);
-    let document: AuditDocument =
-        serde_json::from_value(deployment_secret(&world, "satchel/audit")?)?;
+    let document: AuditDocument = serde_json::from_value(deployment_secret(&world, "satchel/audit")?)?;
     let key = AuditKey::try_from(document).map_err(anyhow::Error::msg)?;
     let client = world.db.connect(shared::db::roles::Role::Jobs).await?;
     assert!(audit::verify(&client, &key).await?.is_ok());

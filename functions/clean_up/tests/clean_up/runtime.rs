@@ -61,7 +61,8 @@ async fn the_binary_answers_its_event_with_the_report_and_logs_it() -> Result<()
 async fn the_binary_names_every_problem_at_once_and_quotes_no_value() -> Result<()> {
     let world = World::start().await?;
     let bare = binary::bare_environment(&world, &[]);
-    binary::refuses_to_start(BINARY, &bare, &["DATABASE_SECRET is missing", "AUDIT_SECRET is missing"], &[]).await?;
+    binary::refuses_to_start(BINARY, &bare, &["DATABASE_SECRET is missing", "AUDIT_SECRET is missing"], &[])
+        .await?;
 
     world.sandbox.secrets().put("satchel/weak", r#"{"password":"canary-7"}"#);
     let weak = [

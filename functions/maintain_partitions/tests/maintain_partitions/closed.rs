@@ -19,7 +19,12 @@ async fn no_role_reads_or_writes_a_partition_by_its_own_name() -> Result<()> {
     let world = world_without_months().await?;
     maintain(&wire(&world).await?).await?;
     // One on its way, too.
-    world.db.admin().await?.batch_execute("ALTER TABLE activity_logs DETACH PARTITION activity_logs_2026_04").await?;
+    world
+        .db
+        .admin()
+        .await?
+        .batch_execute("ALTER TABLE activity_logs DETACH PARTITION activity_logs_2026_04")
+        .await?;
     let partitions = tables(&world).await?;
     assert_eq!(partitions.len(), 5, "{partitions:?}");
     for role in [Role::Auth, Role::Api, Role::Webhooks, Role::Jobs] {
@@ -43,7 +48,10 @@ async fn only_the_schedules_may_have_the_months_kept() -> Result<()> {
     let world = World::start().await?;
     let before = months(&world).await?;
     for role in [Role::Auth, Role::Api, Role::Webhooks] {
-        for sql in ["SELECT keep_activity_logs(now() + interval '9 years', 1)", "SELECT count_waiting_activity_logs()"] {
+        for sql in [
+            "SELECT keep_activity_logs(now() + interval '9 years', 1)",
+            "SELECT count_waiting_activity_logs()",
+        ] {
             assert_eq!(refusal(&world, role, sql).await?, REFUSED, "{}: {sql}", role.name());
         }
     }
@@ -88,7 +96,9 @@ async fn the_policies_hold_for_rows_in_months_and_out_of_them() -> Result<()> {
     put(&world, &[world.now(), datetime!(2030-01-01 0:00 UTC)]).await?;
     let mut api = world.db.connect(Role::Api).await?;
     let seen = "SELECT count(*) FROM activity_logs";
-    for (account, expected) in [("", 0), ("00000000-0000-0000-0000-000000000007", 2), ("00000000-0000-0000-0000-000000000008", 0)] {
+    for (account, expected) in
+        [("", 0), ("00000000-0000-0000-0000-000000000007", 2), ("00000000-0000-0000-0000-000000000008", 0)]
+    {
         let tx = api.transaction().await?;
         tx.batch_execute(&format!("SELECT set_config('app.user_id', '{account}', true)")).await?;
         assert_eq!(tx.query_typed_one(seen, &[]).await?.get::<_, i64>(0), expected, "{account}");

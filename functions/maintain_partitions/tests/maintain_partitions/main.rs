@@ -60,7 +60,10 @@ async fn put(world: &World, times: &[OffsetDateTime]) -> Result<Vec<Uuid>> {
     let insert = "INSERT INTO activity_logs (id, user_id, action, details, created_at)
                   SELECT id, '00000000-0000-0000-0000-000000000007', 'test', '{}', at
                   FROM unnest($1, $2) AS a (id, at)";
-    let values = [(&ids as &(dyn tokio_postgres::types::ToSql + Sync), Type::UUID_ARRAY), (&times, Type::TIMESTAMPTZ_ARRAY)];
+    let values = [
+        (&ids as &(dyn tokio_postgres::types::ToSql + Sync), Type::UUID_ARRAY),
+        (&times, Type::TIMESTAMPTZ_ARRAY),
+    ];
     world.db.admin().await?.execute_typed(insert, &values).await?;
     Ok(ids)
 }

@@ -36,6 +36,7 @@ async fn the_binary_answers_its_event_with_the_report_and_tells_of_rows_without_
 async fn the_binary_refuses_a_time_to_keep_that_is_none() -> Result<()> {
     let world = World::start().await?;
     let wrong = binary::bare_environment(&world, &[("ACTIVITY_LOG_RETENTION_DAYS", "0")]);
-    let problems = ["ACTIVITY_LOG_RETENTION_DAYS is not a number from 1 to 3650", "DATABASE_SECRET is missing"];
+    let problems =
+        ["ACTIVITY_LOG_RETENTION_DAYS is not a number from 1 to 3650", "DATABASE_SECRET is missing"];
     binary::refuses_to_start(BINARY, &wrong, &problems, &[]).await
 }

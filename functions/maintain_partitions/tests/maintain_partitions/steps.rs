@@ -24,7 +24,8 @@ async fn the_months_ahead_are_made_once() -> Result<()> {
     let deps = wire(&world).await?;
 
     assert_eq!(maintain(&deps).await?, Report { made: 4, ..Report::default() });
-    let four = ["activity_logs_2026_01", "activity_logs_2026_02", "activity_logs_2026_03", "activity_logs_2026_04"];
+    let four =
+        ["activity_logs_2026_01", "activity_logs_2026_02", "activity_logs_2026_03", "activity_logs_2026_04"];
     assert_eq!(months(&world).await?, four);
     assert_eq!(maintain(&deps).await?, Report::default());
     assert_eq!(months(&world).await?, four);
@@ -54,7 +55,11 @@ async fn rows_without_a_month_find_theirs() -> Result<()> {
     assert_eq!(report, Report { waiting: 6, made: 6, moved: 5, ..Report::default() });
     assert_eq!(ids(&world).await?, written.into_iter().collect());
     let waits = "SELECT created_at::text FROM activity_logs_default";
-    assert_eq!(texts(&world, waits).await?.len(), 1, "a month too far ahead is somebody's clock: it waits, and is told of");
+    assert_eq!(
+        texts(&world, waits).await?.len(),
+        1,
+        "a month too far ahead is somebody's clock: it waits, and is told of"
+    );
     let october = "SELECT count(*) FROM activity_logs_2025_10";
     assert_eq!(world.db.count(october).await?, 1);
     Ok(())
@@ -122,7 +127,8 @@ async fn more_rows_than_one_step_moves_are_seen_all_the_while_and_none_is_lost()
 #[tokio::test]
 async fn a_month_that_was_begun_and_has_no_rows_any_more_is_made_all_the_same() -> Result<()> {
     let world = world_without_months().await?;
-    let times: Vec<_> = (0..20_000).map(|at| datetime!(2025-12-20 12:00 UTC) + Duration::seconds(at)).collect();
+    let times: Vec<_> =
+        (0..20_000).map(|at| datetime!(2025-12-20 12:00 UTC) + Duration::seconds(at)).collect();
     put(&world, &times).await?;
     let deps = wire(&world).await?;
     let jobs = world.db.connect(Role::Jobs).await?;
@@ -135,7 +141,11 @@ async fn a_month_that_was_begun_and_has_no_rows_any_more_is_made_all_the_same() 
 
     maintain(&deps).await?;
 
-    assert_eq!(world.db.count("SELECT count(*) FROM activity_logs_2025_12").await?, 0, "what was erased is back");
+    assert_eq!(
+        world.db.count("SELECT count(*) FROM activity_logs_2025_12").await?,
+        0,
+        "what was erased is back"
+    );
     assert_eq!(months(&world).await?[0], "activity_logs_2025_12");
     Ok(())
 }

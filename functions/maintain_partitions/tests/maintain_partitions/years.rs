@@ -38,12 +38,14 @@ fn day() -> impl Strategy<Value = Day> {
     let runs = prop_oneof![
         2 => Just(Runs::Missed), 4 => Just(Runs::Once), 1 => Just(Runs::Twice), 1 => Just(Runs::AtOnce)
     ];
-    (later, runs, (0_u8..4, 0_u16..200, 0_u8..120))
-        .prop_map(|(days_later, runs, rows)| Day { days_later, runs, rows })
+    (later, runs, (0_u8..4, 0_u16..200, 0_u8..120)).prop_map(|(days_later, runs, rows)| Day {
+        days_later,
+        runs,
+        rows,
+    })
 }
 
 fn cases() -> u32 {
-    #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long they may take")]
     let is_full = std::env::var_os("SATCHEL_FULL").is_some_and(|value| value == "1");
     if is_full { 100 } else { 4 }
 }
@@ -51,7 +53,8 @@ fn cases() -> u32 {
 #[test]
 fn over_two_years_a_month_is_always_ready_no_row_is_lost_and_nothing_young_is_dropped() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let config = Config { cases: cases(), failure_persistence: None, max_shrink_iters: 20, ..Config::default() };
+    let config =
+        Config { cases: cases(), failure_persistence: None, max_shrink_iters: 20, ..Config::default() };
     let outcome = TestRunner::new(config).run(&vec(day(), 30..80), |days| {
         runtime.block_on(live(&days)).map_err(|error| TestCaseError::fail(format!("{error:#}")))
     });
@@ -85,7 +88,8 @@ async fn live(days: &[Day]) -> Result<()> {
             }
             Runs::AtOnce => {
                 let (one, two) = tokio::join!(maintain(&deps), maintain(&other));
-                (one?, two?);
+                one?;
+                two?;
             }
         }
         check(&world, &mut written).await?;
@@ -122,6 +126,10 @@ async fn check(world: &World, written: &mut BTreeMap<Uuid, OffsetDateTime>) -> R
 
 fn month_after(at: OffsetDateTime) -> OffsetDateTime {
     let (year, month) = (at.year(), at.month());
-    let (year, month) = if month == Month::December { (year + 1, Month::January) } else { (year, month.next()) };
-    Date::from_calendar_date(year, month, 1).unwrap_or(datetime!(1970-01-01 0:00 UTC).date()).midnight().assume_utc()
+    let (year, month) =
+        if month == Month::December { (year + 1, Month::January) } else { (year, month.next()) };
+    Date::from_calendar_date(year, month, 1)
+        .unwrap_or(datetime!(1970-01-01 0:00 UTC).date())
+        .midnight()
+        .assume_utc()
 }

@@ -1,6 +1,6 @@
 //! Passwords that are known from a breach.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use register_account::Deps;
 use serde_json::json;
@@ -13,21 +13,36 @@ use super::{EMAIL, NAME, PASSWORD, nothing_was_written, rows, send, with};
 /// The SHA-1 of `password1`, which the service below knows.
 const KNOWN: (&str, &str) = ("E38AD", "214943DAAD1D64C102FAEC29DE4AFE9DA3D");
 
+/// What the service heard.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<String>>);
+
+impl Told {
+    fn note(&self, bytes: &[u8]) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(&String::from_utf8_lossy(bytes));
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Answers every range with the one it knows, and remembers what it was told.
-async fn service() -> Result<(String, Arc<Mutex<String>>)> {
+async fn service() -> Result<(String, Told)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/range", listener.local_addr()?);
-    let told = Arc::new(Mutex::new(String::new()));
-    let heard = Arc::clone(&told);
+    let told = Told::default();
+    let witness = told.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = [0; 4096];
             let read = stream.read(&mut buffer).await.unwrap_or_default();
-            heard.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            witness.note(&buffer[..read]);
             let body = format!("0018A45C4D1DEF81644B54AB7F969B88D65:0\r\n{}:2427158", KNOWN.1);
-            let head =
+            let preamble =
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            let _ = stream.write_all(format!("{preamble}{body}").as_bytes()).await;
         }
     });
     Ok((url, told))
@@ -43,7 +58,7 @@ async fn one_that_is_known_is_refused_and_only_five_digits_are_told() -> Result<
     assert_eq!(answer.refusal()?, (400, "VALIDATION_FAILED"));
     assert_eq!(answer.fields(), ["password"]);
     nothing_was_written(&world).await?;
-    let told = told.lock().unwrap().clone();
+    let told = told.text();
     assert!(told.starts_with(&format!("GET /range/{} HTTP/1.1\r\n", KNOWN.0)), "{told}");
     assert!(
         told.contains("add-padding: true") && !told.contains("password1") && !told.contains(KNOWN.1),

@@ -23,7 +23,7 @@ async fn wire(world: &World) -> Result<Deps> {
 }
 
 async fn process(deps: &Deps) -> Result<Report> {
-    let ends_at = Instant::now() + std::time::Duration::from_secs(60);
+    let ends_at = Instant::now() + std::time::Duration::from_mins(1);
     let invocation = Invocation { id: String::from("an-invocation"), ends_at };
     run(deps, &invocation).await.map_err(|error| anyhow::Error::msg(shared::log::causes(error.as_ref())))
 }

@@ -127,8 +127,8 @@ impl Scene<'_> {
         self.stack.sandbox.discord().application(DISCORD_CLIENT_ID, &secret, &[DISCORD_REDIRECT_URI]);
         let document = json!({ "client_id": DISCORD_CLIENT_ID, "client_secret": secret });
         self.stack.sandbox.secrets().put("satchel/discord", &document.to_string());
-        self.stack.gateway.kill("discord_oauth").await?;
-
+        // Which of its processes has read the old one, nobody knows.
+        self.stack.kill_all().await?;
         for status in [400, 500] {
             let journey = self.to_discord("80351110224678920", None).await?;
             let quote = Misbehaviour::Quote { status };

@@ -12,7 +12,7 @@ use e2e::{Answer, Result, Stack, form};
 use estate::Estate;
 
 /// Fewer would mean that the table is not read any more.
-const ROUTES: usize = 55;
+const ROUTES: usize = 49;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_reads_a_byte_of_an_account_or_changes_it() -> Result<()> {
