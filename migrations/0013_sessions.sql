@@ -4,13 +4,15 @@ ALTER TABLE sessions
     ADD device_id text CONSTRAINT sessions_device_id_length CHECK (char_length(device_id) BETWEEN 1 AND 128),
     ADD platform text CONSTRAINT sessions_platform CHECK (platform IN ('web', 'ios', 'android')),
     ADD push_token_sealed bytea,
-    -- The session this one was made from, without a sign-in of its own. It never outlives what that one may.
+    -- The session this one was made from, without a sign-in of its own. It never outlives what that one may, and ends
+    -- with it.
     ADD parent_id uuid,
     ADD idempotency_key text
         CONSTRAINT sessions_idempotency_key_length CHECK (char_length(idempotency_key) BETWEEN 1 AND 255),
     -- The same key is the same session, for ever.
     ADD CONSTRAINT sessions_user_id_idempotency_key_key UNIQUE (user_id, idempotency_key);
 CREATE INDEX sessions_user_id_created_at_idx ON sessions (user_id, created_at, id);
+CREATE INDEX sessions_parent_id_idx ON sessions (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX sessions_idle_expires_at_idx ON sessions (idle_expires_at);
 
 -- As before, and says when the session's owner last proved who they are, and, if `p_admin` asks, whether they are

@@ -116,7 +116,8 @@ fn door(security: &Value) -> Result<Door> {
 /// The first example of a JSON body: beside its schema, or in it.
 fn example_of(document: &Value, body: &Value) -> Option<Value> {
     let json = body.pointer("/content/application~1json")?;
-    let first = || json["examples"].as_object()?.values().next().map(|one| resolved(document, one)["value"].clone());
+    let first =
+        || json["examples"].as_object()?.values().next().map(|one| resolved(document, one)["value"].clone());
     let schema = || resolved(document, &json["schema"]).get("example").cloned();
     json.get("example").cloned().or_else(first).or_else(schema)
 }

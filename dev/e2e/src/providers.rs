@@ -43,7 +43,8 @@ impl Stack {
     /// Signs in with a token that Privy gave this person.
     pub fn by_privy(&self, person: &PrivyPerson) -> Request {
         let tokens = self.sandbox.privy().tokens(person);
-        let body = json!({ "privyToken": tokens.access, "identityToken": tokens.identity, "platform": "web" });
+        let body =
+            json!({ "privyToken": tokens.access, "identityToken": tokens.identity, "platform": "web" });
         self.client.post("/v1/auth/login", &body)
     }
 }

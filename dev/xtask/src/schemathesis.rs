@@ -15,7 +15,7 @@ use tokio_postgres::types::Type;
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_schema_conformance,the_one_error_form";
-const EXAMPLES: &str = "5";
+const EXAMPLES: &str = "10";
 const EXAMPLES_IN_FULL: &str = "500";
 /// Requests sent, in all.
 const CASES_IN_FULL: u64 = 200_000;
@@ -42,7 +42,11 @@ pub async fn alone(options: Options) -> Result<ExitCode> {
 /// As anybody, as somebody, and as an administrator: behind each door there is more to break. In full it goes round
 /// until enough was tried, each time with other cases.
 pub async fn run(addresses: &Addresses, full: bool) -> Result<Tally> {
-    let callers = [("anybody", Value::Null), ("a user", user(addresses).await?), ("an administrator", administrator(addresses).await?)];
+    let callers = [
+        ("anybody", Value::Null),
+        ("a user", user(addresses).await?),
+        ("an administrator", administrator(addresses).await?),
+    ];
     let (mut tally, mut cases) = (Tally::default(), 0);
     loop {
         for (name, world) in &callers {

@@ -84,7 +84,8 @@ mod tests {
     fn secrets_are_cut_short_wherever_they_stand() {
         let token = format!("eyJhbGciOiJSUzI1NiJ9.{}", "a-long-rest".repeat(5));
         let shown = safe(&json!({"data": [{"accessToken": token, "password": "open sesame", "did": token}]}));
-        let expected = json!({"data": [{"accessToken": "eyJhbGciOiJSUzI1…", "password": "op…", "did": token}]});
+        let expected =
+            json!({"data": [{"accessToken": "eyJhbGciOiJSUzI1…", "password": "op…", "did": token}]});
         assert_eq!(shown, expected);
     }
 }

@@ -91,7 +91,7 @@ async fn verified(
     let stored = stored.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "the account has no password"))?;
     match password::verify(&body.current_password, Some(&stored)).await? {
         Verdict::Right | Verdict::RightButOutdated => Ok(stored),
-        Verdict::Wrong => Ok(stored),
+        Verdict::Wrong => Err(wrong()),
     }
 }
 

@@ -25,15 +25,14 @@ pub async fn start(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let mut connection = deps.db.connection().await?;
     limit::check(connection.client(), &[deps.limit(request)], now).await?;
     // With a token the identity is to be linked, and whether it may is known before anybody travels.
-    let user_id = match request.header("authorization") {
-        None => None,
-        Some(_) => {
-            let bearer = auth::bearer(request)?;
-            let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
-            account::may_link(&tx, session.user_id).await?;
-            tx.rollback().await.map_err(DbError::from)?;
-            Some(session.user_id)
-        }
+    let user_id = if request.header("authorization").is_some() {
+        let bearer = auth::bearer(request)?;
+        let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
+        account::may_link(&tx, session.user_id).await?;
+        tx.rollback().await.map_err(DbError::from)?;
+        Some(session.user_id)
+    } else {
+        None
     };
     let tx = connection.transaction().await?;
     let departure = oauth_state::depart(&tx, (user_id, redirect_uri), &deps.random, now).await?;

@@ -8,7 +8,7 @@ use shared::session::{Device, Platform};
 /// What was sent, in one of its three forms.
 pub struct Body {
     pub proof: Proof,
-    /// Came as the form of an OAuth2 password grant, and is answered as that.
+    /// Came as the form of an `OAuth` password grant, and is answered as that.
     pub is_oauth: bool,
     device_id: Option<String>,
     platform: Option<Platform>,

@@ -1,6 +1,6 @@
 //! `POST /v1/auth/login` — a password or a Privy token becomes a session.
 //!
-//! Takes JSON, or the form of an OAuth2 password grant, which is answered in the names of RFC 6749. An account nobody
+//! Takes JSON, or the form of an `OAuth` password grant, which is answered in the names of RFC 6749. An account nobody
 //! has, a wrong password and an account without one are one refusal, after the same hash, the same statements and the
 //! same time.
 

@@ -15,10 +15,12 @@ const DELAY: Duration = Duration::from_secs(1);
 /// Failures of one account that are written down in a minute. Trying on fills nobody's disk.
 const FAILURES_NOTED: u32 = 1;
 
+/// What may happen in a minute.
 pub struct Limits {
-    per_address_and_account: u32,
-    per_account: u32,
-    per_address: u32,
+    /// From one address at one account.
+    pair: u32,
+    account: u32,
+    address: u32,
 }
 
 impl Limits {
@@ -27,15 +29,15 @@ impl Limits {
     pub fn wire(config: &mut Config) -> Self {
         let mut number = |name, default| config.number(name, default, 1..=1_000_000);
         Self {
-            per_address_and_account: number("RATE_LIMIT_LOGIN_PER_ADDRESS_AND_ACCOUNT", 10),
-            per_account: number("RATE_LIMIT_LOGIN_PER_ACCOUNT", 60),
-            per_address: number("RATE_LIMIT_SIGN_IN_PER_ADDRESS", 300),
+            pair: number("RATE_LIMIT_LOGIN_PER_ADDRESS_AND_ACCOUNT", 10),
+            account: number("RATE_LIMIT_LOGIN_PER_ACCOUNT", 60),
+            address: number("RATE_LIMIT_SIGN_IN_PER_ADDRESS", 300),
         }
     }
 
     /// What any login from the request's address counts against.
     pub fn address(&self, request: &Request) -> Limit {
-        limit::per_address("login", request, self.per_address)
+        limit::per_address("login", request, self.address)
     }
 
     /// Counts one try of the account, whether or not there is one, and says how long to wait with it.
@@ -47,13 +49,9 @@ impl Limits {
     ) -> Result<Option<Duration>, ApiError> {
         let (address, account) = (limit::address(request), email.as_str());
         let limits = [
-            Limit::new(
-                "login:address:account",
-                &format!("{address}\n{account}"),
-                self.per_address_and_account,
-            ),
+            Limit::new("login:address:account", &format!("{address}\n{account}"), self.pair),
             self.address(request),
-            Limit::new("login:account", account, self.per_account),
+            Limit::new("login:account", account, self.account),
         ];
         let counts = rate_limit::counts(client, &limits, now).await?;
         let [pair, by_address, by_account] = &limits;

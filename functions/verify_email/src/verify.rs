@@ -39,7 +39,7 @@ pub async fn verify(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let purposes = [Purpose::VerifyEmail, Purpose::LinkEmail];
     let taken = one_time_token::take(&tx, token.expose(), &purposes, now).await?.ok_or_else(gone)?;
     let told = carry_out(deps, &tx, (request, &taken), now).await?;
-    drop(tx);
+    db::commit(tx).await?;
     drop(connection);
 
     metrics::count("EmailVerified");

@@ -244,21 +244,41 @@ pub fn push_token_field(session_id: &Uuid) -> Field<'_> {
     }
 }
 
-/// Ends one session at once, and says whether it stood until then. What reaches its device goes with it.
+/// Ends one session at once, with every session made from it, and says whether it stood until then. What reaches their
+/// devices goes with them. Whoever had a copy of its tokens may have made one; one that is just being made holds its
+/// parent until it is there, and is found on the next round.
 pub async fn end(
     client: &impl GenericClient,
     id: Uuid,
     reach: Reach,
     (reason, now): (&str, OffsetDateTime),
 ) -> Result<bool, DbError> {
-    let ended = execute(
-        client,
-        "UPDATE sessions SET revoked_at = $4, revoked_reason = $3, push_token_sealed = NULL
-         WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2) AND revoked_at IS NULL",
-        &[(&id, Type::UUID), (&reach.owner(), Type::UUID), (&reason, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
-    )
-    .await?;
-    Ok(ended == 1)
+    let mut stood = false;
+    loop {
+        let ended = query(
+            client,
+            "WITH RECURSIVE family AS (
+                 SELECT id, user_id FROM sessions WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)
+                 UNION
+                 SELECT s.id, s.user_id FROM sessions s
+                 JOIN family f ON s.parent_id = f.id AND s.user_id = f.user_id
+             )
+             UPDATE sessions s SET revoked_at = $4, revoked_reason = $3, push_token_sealed = NULL
+             FROM family f WHERE s.id = f.id AND s.revoked_at IS NULL
+             RETURNING s.id",
+            &[
+                (&id, Type::UUID),
+                (&reach.owner(), Type::UUID),
+                (&reason, Type::TEXT),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+        if ended.is_empty() {
+            return Ok(stood);
+        }
+        stood |= ended.iter().any(|row| row.get::<_, Uuid>("id") == id);
+    }
 }
 
 /// Ends every session of the account, and says how many.

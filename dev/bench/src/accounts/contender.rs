@@ -64,6 +64,7 @@ enum Kind {
 pub struct Seat {
     line: Line,
     pub who: Person,
+    pub asked: u64,
 }
 
 impl Crew {
@@ -103,7 +104,7 @@ impl Crew {
                 Kind::Functions(gateway) => Line::to(gateway.address().port(), &self.said).await?,
                 Kind::Servers(servers) => servers[nth % servers.len()].line().await?,
             };
-            seats.push(Seat { line, who: who.clone() });
+            seats.push(Seat { line, who: who.clone(), asked: 0 });
         }
         Ok(seats)
     }
@@ -146,6 +147,7 @@ impl Crew {
 impl Seat {
     /// From handing the request over to having its answer, which is to be a good one.
     pub async fn ask(&mut self, work: Work) -> Result<Answered> {
+        self.asked += 1;
         let answered = self.line.send(work.request(&self.who)?).await?;
         ensure!(answered.status.is_success(), self.line.refused(&answered));
         work.learn(&mut self.who, &answered.body).with_context(|| work.name())?;

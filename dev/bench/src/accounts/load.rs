@@ -38,7 +38,9 @@ pub struct Load {
     pub errors: usize,
     /// Of the first of them.
     pub error: String,
-    /// Commits a request, and flushes of the log a request; where they were asked for.
+    /// Of all its connections, those before anything was measured included.
+    pub asked: u64,
+    /// Commits a request, and flushes of the log a request; where they were counted.
     pub counted: Option<(f64, f64)>,
     /// The most memory of one process, and of all.
     pub memory: (u64, u64),
@@ -60,20 +62,47 @@ pub struct Run<'a> {
     pub pool: u64,
 }
 
+/// One connection to one process, which does nothing else from its start to its end; and what Postgres counts meanwhile.
+pub async fn alone(
+    ground: &Ground,
+    (contender, work): (Contender, Work),
+    people: &mut [Person],
+    time: Duration,
+) -> Result<Load> {
+    ground.settle().await?;
+    // A session reports the last of what it did when it ends, so this takes in the warm-up.
+    let before = Counters::read(&ground.admin).await?;
+    let crew = Crew::start(ground, contender, &[work], 1).await?;
+    let run = Run { ground, crew: &crew, contender, work, pool: 1 };
+    let mut load = run.measure(people, Loop::Closed, time, Settled::Before).await?;
+    crew.stop().await;
+    let counted = Counters::read(&ground.admin).await?.since(before);
+    load.counted = Some((ratio(counted.commits, load.asked), ratio(counted.flushes, load.asked)));
+    Ok(load)
+}
+
+/// When the tables are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// By the caller.
+    Before,
+    AfterWarmUp,
+}
+
 impl Run<'_> {
-    /// `counting` what Postgres counts takes a second or two more.
     pub async fn measure(
         &self,
         people: &mut [Person],
         how: Loop,
         time: Duration,
-        counting: bool,
+        settled: Settled,
     ) -> Result<Load> {
         let (crew, work, ground) = (self.crew, self.work, self.ground);
         let mut seats = crew.seats(people).await?;
         self.warm_up(&mut seats).await?;
-        ground.settle().await?;
-        let counted = if counting { Some(Counters::read(&ground.admin).await?) } else { None };
+        if settled == Settled::AfterWarmUp {
+            ground.settle().await?;
+        }
         let cpu = || -> Result<[u64; 3]> {
             let driver = machine::cpu_ns(std::process::id())?;
             Ok([crew.cpu_ns(work)?, family_with_ended_ns(ground.postmaster)?, driver])
@@ -83,18 +112,12 @@ impl Run<'_> {
         let (seats, seen) = ask(seats, work, how, time).await?;
         let used: Vec<u64> =
             cpu()?.iter().zip(before).map(|(after, before)| after.saturating_sub(before)).collect();
+        let asked = seats.iter().map(|seat| seat.asked).sum();
         for seat in seats {
             let place = usize::try_from(seat.who.n)?;
             people[place] = seat.who;
         }
         let done = seen.times.len() as u64;
-        let counted = match counted {
-            Some(before) => {
-                let counted = Counters::read(&ground.admin).await?.since(before);
-                Some((ratio(counted.commits, done), ratio(counted.flushes, done)))
-            }
-            None => None,
-        };
         let times = seen.times;
         Ok(Load {
             connections,
@@ -106,7 +129,8 @@ impl Run<'_> {
             driver_us: ratio(used[2], done * 1_000),
             errors: seen.errors.len(),
             error: seen.errors.into_iter().next().unwrap_or_default(),
-            counted,
+            asked,
+            counted: None,
             memory: crew.peak_memory(work)?,
         })
     }

@@ -26,7 +26,7 @@ use crate::{binaries, document, machine, peers};
 use anyhow::Result;
 use contender::{Contender, Crew};
 use ground::Ground;
-use load::{Loop, Run};
+use load::{Loop, Run, Settled};
 use people::{PEOPLE, Person};
 use report::{Report, Row};
 use shared::fresh::SigningAlgorithm;
@@ -178,13 +178,10 @@ async fn one_at_a_time(
     report: &mut Report,
 ) -> Result<()> {
     let mut people = people::signed_in(ground, 1).await?;
-    let crew = Crew::start(ground, contender, &Work::ALL, 1).await?;
     for work in Work::ALL {
-        let run = Run { ground, crew: &crew, contender, work, pool: 1 };
-        let load = run.measure(&mut people, Loop::Closed, counts.time(work, 1), true).await?;
+        let load = load::alone(ground, (contender, work), &mut people, counts.time(work, 1)).await?;
         report.alone.push(Row { work, contender, load });
     }
-    crew.stop().await;
     Ok(())
 }
 
@@ -199,7 +196,8 @@ async fn many_at_a_time(
     for work in Work::MEASURED {
         let run = Run { ground, crew: &crew, contender, work, pool: POOL };
         let measure = async |people: &mut [Person], connections: usize, how: Loop| {
-            run.measure(&mut people[..connections], how, counts.time(work, connections), false).await
+            run.measure(&mut people[..connections], how, counts.time(work, connections), Settled::AfterWarmUp)
+                .await
         };
         let [few, some, many] = CLOSED;
         for connections in [few, some] {
@@ -211,7 +209,7 @@ async fn many_at_a_time(
             // No longer than for the others: nobody waits in a queue here.
             let time = counts.time(work, some);
             let how = Loop::Open(capacity / 2.0);
-            let load = run.measure(&mut people[..connections], how, time, false).await?;
+            let load = run.measure(&mut people[..connections], how, time, Settled::AfterWarmUp).await?;
             report.open.push(Row { work, contender, load });
         }
         // Last, because some who log in are given up on.
@@ -231,7 +229,7 @@ async fn with_rsa(ground: &Ground, counts: &Counts, report: &mut Report) -> Resu
         let crew = Crew::start(ground, contender, &works, 1).await?;
         for work in works {
             let run = Run { ground, crew: &crew, contender, work, pool: 1 };
-            let load = run.measure(&mut people, Loop::Closed, counts.time, false).await?;
+            let load = run.measure(&mut people, Loop::Closed, counts.time, Settled::AfterWarmUp).await?;
             report.rsa.push(Row { work, contender, load });
         }
         crew.stop().await;

@@ -141,7 +141,7 @@ impl Report {
                 )?;
             }
         }
-        text.push_str("\nNet is gross less what the same contender takes to do nothing with a request. A server's memory is what it has needed for the rows above as well; ours has a process for each endpoint.\n");
+        text.push_str("\nNet is gross less what the same contender takes to do nothing with a request. Commits count every transaction, also those that only read or count a request in the unlogged table; a flush is what a commit waits for.\n");
         for (work, limit) in MAX_CPU {
             let share = self.net(&self.alone, work, Contender::Ours)
                 / self.net(&self.alone, work, Contender::Express);

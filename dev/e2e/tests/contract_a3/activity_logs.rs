@@ -40,7 +40,7 @@ async fn a3_43_post_activity_logs(world: Arc<World>) -> Result<()> {
 }
 
 fn of(user: &User) -> String {
-    format!("/v1/activity-logs/user/{}", user.id())
+    format!("/v1/activity-logs/user/{}", user.user_id())
 }
 
 fn actions(page: &Value) -> Vec<&str> {

@@ -24,14 +24,16 @@ cases! {
 async fn a3_14_post_auth_login(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
     let again = Session::from(user.person.log_in()).await?;
-    ensure!(again.user_id == user.id() && again.id != user.session.id, "{again:?}");
+    ensure!(again.user_id == user.user_id() && again.id != user.session.id, "{again:?}");
     let wrong = json!({ "email": user.person.email, "password": "another password" });
     let refused = world.anybody(&Method::POST, "/v1/auth/login", Some(&wrong)).answers(401).await?;
     ensure!(form::error_code(&refused)? == "INVALID_CREDENTIALS", "{refused}");
 
     let alice = PrivyPerson::new("alice-of-login").email("alice-of-login@example.com");
-    let (first, second) =
-        (Session::from(world.stack.by_privy(&alice)).await?, Session::from(world.stack.by_privy(&alice)).await?);
+    let (first, second) = (
+        Session::from(world.stack.by_privy(&alice)).await?,
+        Session::from(world.stack.by_privy(&alice)).await?,
+    );
     ensure!(first.user_id == second.user_id && first.id != second.id, "{first:?} {second:?}");
     Ok(())
 }
@@ -60,7 +62,7 @@ async fn a3_16_post_auth_logout(world: Arc<World>) -> Result<()> {
 async fn a3_17_get_auth_me(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
     let me = user.get("/v1/auth/me").ok().await?;
-    ensure!(me["id"] == user.id(), "{me}");
+    ensure!(me["id"] == user.user_id(), "{me}");
     ensure!(me["email"] == user.person.email.as_str() && me["emailVerified"] == true, "{me}");
     ensure!(me["sessionId"] == user.session.id.as_str() && me["isAdmin"] == false, "{me}");
     Ok(())

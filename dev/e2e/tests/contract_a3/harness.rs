@@ -52,7 +52,8 @@ impl Arguments {
     }
 
     fn wants(&self, name: &str) -> bool {
-        let matches = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
+        let matches =
+            |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
         self.filters.is_empty() || self.filters.iter().any(matches)
     }
 }
@@ -108,7 +109,10 @@ fn run(cases: &[Case]) -> Result<Tally> {
     let started = Instant::now();
     let mut tally = Tally { passed: 0, failed: 0, seconds: 0.0 };
     if !cases.is_empty() {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(on_a_stack(cases, &mut tally))?;
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(on_a_stack(cases, &mut tally))?;
     }
     tally.seconds = started.elapsed().as_secs_f64();
     Ok(tally)

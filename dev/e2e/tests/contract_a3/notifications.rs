@@ -45,5 +45,5 @@ async fn a3_41_post_notifications_preferences_reset(world: Arc<World>) -> Result
 }
 
 fn of(user: &User) -> String {
-    format!("/v1/notifications/preferences/{}", user.id())
+    format!("/v1/notifications/preferences/{}", user.user_id())
 }

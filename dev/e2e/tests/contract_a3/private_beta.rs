@@ -73,7 +73,8 @@ async fn a3_48_post_private_beta_verify(world: Arc<World>) -> Result<()> {
 
 async fn a3_49_post_private_beta_check_validity(world: Arc<World>) -> Result<()> {
     let key = mint(&world).await?;
-    let valid = async |key: &str| anybody(&world, "/check-validity", &json!({ "referralKey": key })).ok().await;
+    let valid =
+        async |key: &str| anybody(&world, "/check-validity", &json!({ "referralKey": key })).ok().await;
     ensure!(valid(&key).await?["valid"] == true, "a fresh key is not good");
     come_with(&world, &key, &address()).success().await?;
     ensure!(valid(&key).await?["valid"] == false, "a used key is good");
@@ -85,7 +86,8 @@ async fn a3_49_post_private_beta_check_validity(world: Arc<World>) -> Result<()>
 async fn a3_50_post_private_beta_status(world: Arc<World>) -> Result<()> {
     let (key, email) = (mint(&world).await?, address());
     come_with(&world, &key, &email).success().await?;
-    let status = |key: &str, email: &str| anybody(&world, "/status", &json!({ "referralKey": key, "email": email }));
+    let status =
+        |key: &str, email: &str| anybody(&world, "/status", &json!({ "referralKey": key, "email": email }));
     ensure!(status(&key, &email).ok().await?["verified"] == true, "who came is not known");
     let with_another_key = status(&mint(&world).await?, &email).ok().await?;
     let with_another_address = status(&key, &address()).ok().await?;

@@ -27,13 +27,16 @@ cases! {
 /// The same key is the same session, which can be signed in to with its refresh token.
 async fn a3_28_post_sessions(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
-    let body = json!({ "userId": user.id(), "deviceId": "phone-1", "platform": "ios", "idempotencyKey": "once" });
+    let body = json!({ "userId": user.user_id(), "deviceId": "phone-1", "platform": "ios", "idempotencyKey": "once" });
     let first = user.post("/v1/sessions", &body).success().await?;
     let second = user.post("/v1/sessions", &body).success().await?;
-    ensure!(first["id"] == second["id"] && first["refreshToken"] == second["refreshToken"], "{first} {second}");
+    ensure!(
+        first["id"] == second["id"] && first["refreshToken"] == second["refreshToken"],
+        "{first} {second}"
+    );
     let on_phone = Session::from(refresh(&world.stack.client, text(&first, "/refreshToken")?)).await?;
-    ensure!(first["id"] == on_phone.id.as_str() && on_phone.user_id == user.id(), "{on_phone:?}");
-    let of_another = json!({ "userId": world.user().await?.id(), "platform": "web" });
+    ensure!(first["id"] == on_phone.id.as_str() && on_phone.user_id == user.user_id(), "{on_phone:?}");
+    let of_another = json!({ "userId": world.user().await?.user_id(), "platform": "web" });
     user.post("/v1/sessions", &of_another).answers(403).await?;
     Ok(())
 }
@@ -42,7 +45,7 @@ async fn a3_29_get_sessions_id(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
     let path = format!("/v1/sessions/{}", user.session.id);
     let found = user.get(&path).ok().await?;
-    ensure!(found["id"] == user.session.id.as_str() && found["userId"] == user.id(), "{found}");
+    ensure!(found["id"] == user.session.id.as_str() && found["userId"] == user.user_id(), "{found}");
     other.get(&path).answers(404).await?;
     Ok(())
 }
@@ -103,8 +106,13 @@ async fn a3_34_post_sessions_id_activity(world: Arc<World>) -> Result<()> {
 async fn a3_35_put_sessions_id_push_token(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
     let path = format!("/v1/sessions/{}", user.session.id);
-    user.put(&format!("{path}/push-token"), &json!({ "pushToken": "ExponentPushToken[one]" })).success().await?;
-    let kept = format!("SELECT count(*) FROM sessions WHERE id = '{}' AND push_token_sealed IS NOT NULL", user.session.id);
+    user.put(&format!("{path}/push-token"), &json!({ "pushToken": "ExponentPushToken[one]" }))
+        .success()
+        .await?;
+    let kept = format!(
+        "SELECT count(*) FROM sessions WHERE id = '{}' AND push_token_sealed IS NOT NULL",
+        user.session.id
+    );
     ensure!(world.stack.db.count(&kept).await? == 1, "it is not kept");
     let found = user.get(&path).ok().await?;
     ensure!(!found.to_string().contains("ExponentPushToken"), "{found}");
@@ -115,7 +123,10 @@ async fn a3_36_post_sessions_id_extend(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
     let path = format!("/v1/sessions/{}", user.session.id);
     let admin = world.stack.admin().await?;
-    let aged = format!("UPDATE sessions SET idle_expires_at = now() + interval '1 hour' WHERE id = '{}'", user.session.id);
+    let aged = format!(
+        "UPDATE sessions SET idle_expires_at = now() + interval '1 hour' WHERE id = '{}'",
+        user.session.id
+    );
     admin.batch_execute(&aged).await?;
     let before = user.get(&path).ok().await?;
     user.post(&format!("{path}/extend"), &json!({})).success().await?;
@@ -147,12 +158,15 @@ async fn a3_38_delete_sessions_user_all(world: Arc<World>) -> Result<()> {
 }
 
 fn of(user: &User, what: &str) -> String {
-    format!("/v1/sessions/user/{}{what}", user.id())
+    format!("/v1/sessions/user/{}{what}", user.user_id())
 }
 
 /// One more session, made from the first.
 async fn another(user: &User) -> Result<String> {
-    let made = user.post("/v1/sessions", &json!({ "deviceId": "tablet-3", "platform": "android" })).success().await?;
+    let made = user
+        .post("/v1/sessions", &json!({ "deviceId": "tablet-3", "platform": "android" }))
+        .success()
+        .await?;
     Ok(text(&made, "/id")?.to_owned())
 }
 

@@ -28,21 +28,24 @@ cases! {
 async fn a3_19_get_users(world: Arc<World>) -> Result<()> {
     let (first, second) = (world.user().await?, world.user().await?);
     let page = world.admin(&Method::GET, "/v1/users?limit=1", None).ok().await?;
-    ensure!(ids(&page) == [second.id()], "{page}");
+    ensure!(ids(&page) == [second.user_id()], "{page}");
     let next = format!("/v1/users?limit=1&cursor={}", text(&page, "/nextCursor")?);
     let page = world.admin(&Method::GET, &next, None).ok().await?;
-    ensure!(ids(&page) == [first.id()], "{page}");
+    ensure!(ids(&page) == [first.user_id()], "{page}");
     first.get("/v1/users").answers(403).await?;
     Ok(())
 }
 
 async fn a3_20_get_users_id(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
-    let path = format!("/v1/users/{}", user.id());
+    let path = format!("/v1/users/{}", user.user_id());
     let own = user.get(&path).answers(200).await?;
-    ensure!(own.json()?["id"] == user.id(), "{own}");
+    ensure!(own.json()?["id"] == user.user_id(), "{own}");
     ensure!(own.header("etag") == format!("\"v{}\"", own.json()?["version"]), "{:?}", own.headers);
-    ensure!(world.admin(&Method::GET, &path, None).ok().await?["id"] == user.id(), "not the same to administrators");
+    ensure!(
+        world.admin(&Method::GET, &path, None).ok().await?["id"] == user.user_id(),
+        "not the same to administrators"
+    );
     other.get(&path).answers(403).await?;
     Ok(())
 }
@@ -59,9 +62,11 @@ async fn a3_21_get_users_privy(world: Arc<World>) -> Result<()> {
 async fn a3_22_get_users_wallet(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
     let address = format!("0x{:0>40}", unique(""));
-    user.post(&format!("/v1/users/{}/wallet", user.id()), &json!({ "walletAddress": address })).success().await?;
+    user.post(&format!("/v1/users/{}/wallet", user.user_id()), &json!({ "walletAddress": address }))
+        .success()
+        .await?;
     let path = format!("/v1/users/wallet/{address}");
-    ensure!(user.get(&path).ok().await?["id"] == user.id(), "its owner does not find it");
+    ensure!(user.get(&path).ok().await?["id"] == user.user_id(), "its owner does not find it");
     other.get(&path).answers(404).await?;
     Ok(())
 }
@@ -79,7 +84,7 @@ async fn a3_23_post_users(world: Arc<World>) -> Result<()> {
 /// Whoever changed it last had the version that was there.
 async fn a3_24_put_users_id(world: Arc<World>) -> Result<()> {
     let user = world.user().await?;
-    let path = format!("/v1/users/{}", user.id());
+    let path = format!("/v1/users/{}", user.user_id());
     let version = user.get(&path).ok().await?["version"].clone();
     let change = json!({ "displayName": "Hal", "version": version });
     let changed = user.put(&path, &change).ok().await?;
@@ -94,12 +99,12 @@ async fn a3_24_put_users_id(world: Arc<World>) -> Result<()> {
 async fn a3_25_post_users_id_wallet(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
     let wallet = json!({ "walletAddress": format!("0x{:0>40}", unique("")) });
-    let path = format!("/v1/users/{}/wallet", user.id());
+    let path = format!("/v1/users/{}/wallet", user.user_id());
     for _ in 0..2 {
         user.post(&path, &wallet).success().await?;
     }
     let own = "SELECT count(*) FROM wallets w JOIN users u ON u.id = w.user_id WHERE u.id = ";
-    let count = world.stack.db.count(&format!("{own} '{}'", user.id())).await?;
+    let count = world.stack.db.count(&format!("{own} '{}'", user.user_id())).await?;
     ensure!(count == 1, "{count} wallets");
     other.post(&path, &wallet).answers(403).await?;
     Ok(())
@@ -107,7 +112,7 @@ async fn a3_25_post_users_id_wallet(world: Arc<World>) -> Result<()> {
 
 async fn a3_26_post_users_id_activity(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
-    let path = format!("/v1/users/{}", user.id());
+    let path = format!("/v1/users/{}", user.user_id());
     user.post(&format!("{path}/activity"), &json!({})).success().await?;
     let seen = user.get(&path).ok().await?;
     ensure!(seen["lastActiveAt"].is_string(), "{seen}");
@@ -118,7 +123,7 @@ async fn a3_26_post_users_id_activity(world: Arc<World>) -> Result<()> {
 /// Its sessions end with it, and nobody signs in to it again.
 async fn a3_27_delete_users_id(world: Arc<World>) -> Result<()> {
     let (user, other) = (world.user().await?, world.user().await?);
-    let path = format!("/v1/users/{}", user.id());
+    let path = format!("/v1/users/{}", user.user_id());
     other.delete(&path).answers(403).await?;
     user.delete(&path).success().await?;
     user.get("/v1/auth/me").answers(401).await?;

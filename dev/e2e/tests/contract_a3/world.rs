@@ -52,7 +52,7 @@ impl World {
 }
 
 impl User {
-    pub fn id(&self) -> &str {
+    pub fn user_id(&self) -> &str {
         &self.session.user_id
     }
 

@@ -23,7 +23,10 @@ const KEYS: [(&str, &str); 26] = [
     ("Stripe webhook secret", "whsec_5pTk9dZqY2mXw8vBn4rLc7Ha1Gf3Js6e"),
     ("GitHub classic token", "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"),
     ("GitHub OAuth token", "gho_16C7e42F292c6912E7710c838347Ae178B4a"),
-    ("GitHub fine-grained token", "github_pat_11ABCDEFG0aBcDeFgHiJkL_mNoPqRsTuVwXyZ0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567"),
+    (
+        "GitHub fine-grained token",
+        "github_pat_11ABCDEFG0aBcDeFgHiJkL_mNoPqRsTuVwXyZ0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567",
+    ),
     ("GitLab token", "glpat-9sQmR4tYx2WvZ7bLk8Nc"),
     ("npm token", "npm_aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789"),
     ("Slack token", "xoxb-2345678901-2345678901234-aBcDeFgHiJkLmNoPqRsTuVwX"),
@@ -42,6 +45,55 @@ const KEYS: [(&str, &str); 26] = [
     ("SQL", "' OR '1'='1"),
     ("words of a seed", "absorb kidney ladder orbit planet quiet ripple saddle tunnel uphold velvet walnut"),
 ];
+
+const UID: &str = "019b9f5e-5c00-7000-8000-000000000001";
+
+/// What others sign, each as it writes it: the type, the key's id, and claims. A key without an id is a password.
+const CLAIMS: [(&str, &str, &str, &str); 8] = [
+    (
+        "Firebase custom token",
+        "JWT",
+        "firebase",
+        r#"{"iss":"app@example.com","sub":"app@example.com","uid":"UID",
+        "aud":"https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"}"#,
+    ),
+    (
+        "Firebase id token",
+        "JWT",
+        "1bb77",
+        r#"{"iss":"https://securetoken.google.com/app","aud":"app","sub":"UID","auth_time":1767960000}"#,
+    ),
+    (
+        "Supabase access token",
+        "JWT",
+        "",
+        r#"{"iss":"https://x.supabase.co/auth/v1","aud":"authenticated","role":"authenticated","sub":"UID"}"#,
+    ),
+    ("Supabase service key", "JWT", "", r#"{"iss":"supabase","ref":"x","role":"service_role"}"#),
+    (
+        "Auth0 token",
+        "at+jwt",
+        "auth0",
+        r#"{"iss":"https://x.auth0.com/","aud":"satchel","sub":"auth0|1","scope":"user"}"#,
+    ),
+    (
+        "Cognito token",
+        "JWT",
+        "cognito",
+        r#"{"token_use":"access","client_id":"x","username":"UID","sub":"UID"}"#,
+    ),
+    ("Clerk token", "JWT", "ins_2x", r#"{"azp":"https://localhost","sid":"sess_1","sub":"user_1"}"#),
+    (
+        "Google id token",
+        "JWT",
+        "f833e8",
+        r#"{"iss":"https://accounts.google.com","aud":"x.apps.googleusercontent.com","sub":"1","email_verified":true}"#,
+    ),
+];
+
+/// Ours to the letter, but for the key.
+const OURS: &str = r#"{"iss":"https://localhost","aud":"satchel","sub":"UID","sid":"UID","jti":"UID",
+    "nbf":1767960000,"scope":"user admin"}"#;
 
 /// A token, and what it is.
 struct Foreign {
@@ -103,11 +155,15 @@ fn at(stack: &Stack, place: &str, token: &str) -> Request {
         }
         "Privy token" => client.post("/v1/auth/login", &json!({ "privyToken": token })),
         "state of Discord" => {
-            let state: String = token.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
-            let callback = format!("/v1/auth/discord/callback?code=aBcDeFgHiJkLmNoPqRsTuVwXyZ0123&state={state}");
+            let state: String =
+                token.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+            let callback =
+                format!("/v1/auth/discord/callback?code=aBcDeFgHiJkLmNoPqRsTuVwXyZ0123&state={state}");
             client.get(&callback).header("cookie", &format!("__Host-oauth={state}"))
         }
-        _ => client.post("/v1/private-beta/verify", &json!({ "referralKey": token, "email": "a@example.com" })),
+        _ => {
+            client.post("/v1/private-beta/verify", &json!({ "referralKey": token, "email": "a@example.com" }))
+        }
     }
 }
 
@@ -157,11 +213,18 @@ async fn everything(stack: &Stack) -> Result<Vec<Foreign>> {
 
     let owner = Owner::new(stack)?;
     let session = owner.sign_in().await?;
-    all.push(Foreign { name: "our refresh token", token: session.refresh, belongs: &["refresh token", "refresh cookie"] });
+    all.push(Foreign {
+        name: "our refresh token",
+        token: session.refresh,
+        belongs: &["refresh token", "refresh cookie"],
+    });
     all.push(one("our step-up token", owner.step_up().await?));
     all.push(one("our expired token", tokens::expired(stack, &session.access)?));
     let other_audience = |claims: &mut Value| claims["aud"] = json!("satchel/step-up");
-    all.push(one("our token for another audience", tokens::signed_anew(stack, &session.access, other_audience)?));
+    all.push(one(
+        "our token for another audience",
+        tokens::signed_anew(stack, &session.access, other_audience)?,
+    ));
     let elsewhere = |claims: &mut Value| claims["iss"] = json!("https://other.example.com");
     all.push(one("our token of another issuer", tokens::signed_anew(stack, &session.access, elsewhere)?));
     all.push(one("the macaroon of a node", owner.node.admin_macaroon.clone()));
@@ -173,40 +236,33 @@ async fn everything(stack: &Stack) -> Result<Vec<Foreign>> {
     Ok(all)
 }
 
-/// Signed by keys that are not ours, each as its issuer writes it.
+/// Signed by keys that are not ours.
 fn jwts() -> Result<Vec<(&'static str, String)>> {
     let key = fresh::signing_key(SigningAlgorithm::Rs256).map_err(|_| anyhow::anyhow!("no key"))?;
     let rsa = EncodingKey::from_rsa_pem(text(&key, "/private_key")?.as_bytes())?;
-    let hmac = EncodingKey::from_secret(b"super-secret-jwt-token-with-at-least-32-characters-long");
-    let signed = |typ: &str, algorithm: Algorithm, kid: &str, claims: Value| {
-        let header = Header { typ: Some(typ.to_owned()), kid: Some(kid.to_owned()), ..Header::new(algorithm) };
-        let key = if algorithm == Algorithm::HS256 { &hmac } else { &rsa };
-        jsonwebtoken::encode(&header, &claims, key)
+    let password = EncodingKey::from_secret(b"super-secret-jwt-token-with-at-least-32-characters-long");
+    let signed = |(name, typ, kid, claims): (&'static str, &str, &str, &str)| {
+        let (algorithm, key) =
+            if kid.is_empty() { (Algorithm::HS256, &password) } else { (Algorithm::RS256, &rsa) };
+        let header =
+            Header { typ: Some(typ.to_owned()), kid: Some(kid.to_owned()), ..Header::new(algorithm) };
+        anyhow::Ok((name, jsonwebtoken::encode(&header, &lasting(claims)?, key)?))
     };
-    let times = json!({ "iat": 1_767_960_000, "exp": 4_102_444_800_i64 });
-    let with = |claims: Value| {
-        let all = times.as_object().into_iter().chain(claims.as_object()).flatten();
-        Value::Object(all.map(|(name, value)| (name.clone(), value.clone())).collect())
-    };
-    let uid = "019b9f5e-5c00-7000-8000-000000000001";
-    let firebase = "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit";
-    let none = |claims: &Value| {
-        let header = json!({ "alg": "none", "typ": "at+jwt", "kid": "x" }).to_string();
-        [header, claims.to_string()].map(|part| BASE64URL_NOPAD.encode(part.as_bytes())).join(".") + "."
-    };
-    let ours = with(json!({ "iss": "https://localhost", "aud": "satchel", "sub": uid, "sid": uid, "jti": uid,
-        "nbf": 1_767_960_000, "scope": "user admin" }));
-    Ok(vec![
-        ("Firebase custom token", signed("JWT", Algorithm::RS256, "", with(json!({ "iss": "app@example.com", "sub": "app@example.com", "aud": firebase, "uid": uid })))?),
-        ("Firebase id token", signed("JWT", Algorithm::RS256, "1bb77", with(json!({ "iss": "https://securetoken.google.com/app", "aud": "app", "sub": uid, "auth_time": 1_767_960_000 })))?),
-        ("Supabase access token", signed("JWT", Algorithm::HS256, "", with(json!({ "iss": "https://x.supabase.co/auth/v1", "aud": "authenticated", "role": "authenticated", "sub": uid, "session_id": uid })))?),
-        ("Supabase service key", signed("JWT", Algorithm::HS256, "", with(json!({ "iss": "supabase", "ref": "x", "role": "service_role" })))?),
-        ("Auth0 token", signed("at+jwt", Algorithm::RS256, "auth0", with(json!({ "iss": "https://x.auth0.com/", "aud": "satchel", "sub": "auth0|1", "scope": "user" })))?),
-        ("Cognito token", signed("JWT", Algorithm::RS256, "cognito", with(json!({ "token_use": "access", "client_id": "x", "username": uid, "sub": uid })))?),
-        ("Clerk token", signed("JWT", Algorithm::RS256, "ins_2x", with(json!({ "azp": "https://localhost", "sid": "sess_1", "sub": "user_1" })))?),
-        ("Google id token", signed("JWT", Algorithm::RS256, "f833e8", with(json!({ "iss": "https://accounts.google.com", "aud": "x.apps.googleusercontent.com", "sub": "1", "email": "a@example.com", "email_verified": true })))?),
-        ("our claims under another's key", signed("at+jwt", Algorithm::RS256, "x", ours.clone())?),
-        ("our claims under a password", signed("at+jwt", Algorithm::HS256, "x", ours.clone())?),
-        ("our claims unsigned", none(&ours)),
-    ])
+    let ours = [
+        ("our claims under another's key", "at+jwt", "x", OURS),
+        ("our claims under a password", "at+jwt", "", OURS),
+    ];
+    let mut all = CLAIMS.into_iter().chain(ours).map(signed).collect::<Result<Vec<_>>>()?;
+    let unsigned = [json!({ "alg": "none", "typ": "at+jwt", "kid": "x" }), lasting(OURS)?];
+    let unsigned = unsigned.map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes()));
+    all.push(("our claims unsigned", unsigned.join(".") + "."));
+    Ok(all)
+}
+
+/// The claims, good for as long as anybody remembers them.
+fn lasting(claims: &str) -> Result<Value> {
+    let mut claims: Value = serde_json::from_str(&claims.replace("UID", UID))?;
+    claims["iat"] = json!(1_767_960_000);
+    claims["exp"] = json!(4_102_444_800_i64);
+    Ok(claims)
 }

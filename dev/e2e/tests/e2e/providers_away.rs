@@ -113,7 +113,10 @@ async fn by_privy(stack: &Stack, way: &str) -> Result<()> {
 fn told_to_wait(answer: &Answer, what: &str) -> Result<()> {
     println!("{what}: {} after {:?}", answer.status, answer.elapsed);
     ensure!([502, 503].contains(&answer.status), "{what}: {answer}");
-    ensure!(["UNAVAILABLE", "UPSTREAM_FAILED"].contains(&form::error_code(answer)?.as_str()), "{what}: {answer}");
+    ensure!(
+        ["UNAVAILABLE", "UPSTREAM_FAILED"].contains(&form::error_code(answer)?.as_str()),
+        "{what}: {answer}"
+    );
     ensure!(answer.header("x-gateway-error").is_empty(), "{what}: the function says nothing: {answer}");
     ensure!(answer.elapsed < TOLD_WITHIN, "{what}: {answer}");
     Ok(())

@@ -99,15 +99,18 @@ impl Account<'_> {
         client.say("Link Discord, too. The page asks where to go.");
         let headers = [self.headers[0], ("accept", "application/json")];
         let start = client.answer(&Method::GET, "/v1/auth/discord/start", &headers, None).await?;
-        let cookie = start.headers.get("set-cookie").and_then(|value| value.to_str().ok()).context("no cookie")?;
+        let cookie =
+            start.headers.get("set-cookie").and_then(|value| value.to_str().ok()).context("no cookie")?;
         let cookie = cookie.split(';').next().unwrap_or_default();
 
         client.say("The browser goes there. Whoever sits at it agrees, and is sent back with a code.");
         let snowflake = u64::from_str_radix(&random_hex::<7>()?, 16)?.to_string();
-        let person = json!({ "id": snowflake, "username": "hal", "email": "hal@example.com", "verified": true });
+        let person =
+            json!({ "id": snowflake, "username": "hal", "email": "hal@example.com", "verified": true });
         client.post(&format!("{sandbox}/sandbox/discord/person"), &[], &person, StatusCode::OK).await?;
         let away = client.answer(&Method::GET, text(&start.json()?, "/authorizationUrl")?, &[], None).await?;
-        let back = away.headers.get("location").and_then(|value| value.to_str().ok()).context("sent nowhere")?;
+        let back =
+            away.headers.get("location").and_then(|value| value.to_str().ok()).context("sent nowhere")?;
         println!("< location: {back}");
 
         client.say("The page hands the code in.");
@@ -131,7 +134,8 @@ impl Account<'_> {
         let body = json!({ "email": email, "password": password, "platform": "ios", "deviceId": "phone" });
         let phone = client.post("/v1/auth/login", &[], &body, StatusCode::OK).await?;
         let sessions = self.get(&format!("/v1/sessions/user/{}", self.user)).await?;
-        let on_phone = sessions["items"].as_array().into_iter().flatten().find(|one| one["deviceId"] == "phone");
+        let on_phone =
+            sessions["items"].as_array().into_iter().flatten().find(|one| one["deviceId"] == "phone");
         let id = text(on_phone.context("the phone is not listed")?, "/id")?.to_owned();
 
         client.say("The phone is lost: end its session. From then on its token opens nothing.");

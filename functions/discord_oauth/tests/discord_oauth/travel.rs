@@ -10,7 +10,7 @@ use super::{CALLBACK, Journey, START, nelly, rows, send, travel, wire};
 const REFUSED: (u16, &str) = (401, "IDENTITY_REJECTED");
 
 fn asking_for(redirect_uri: &str) -> Call {
-    let encoded: String = redirect_uri.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
     Call::new(START).query(&format!("redirect_uri={encoded}"))
 }
 

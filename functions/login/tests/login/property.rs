@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use testing::{Call, Result, World};
+use url::form_urlencoded::Serializer;
 
 use super::{all_at_once, form, login, rows, wire};
 
@@ -29,12 +30,8 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
 fn call(one: &Try) -> Call {
     let (email, password) = (format!("user{}@example.com", one.person), PASSWORDS[one.password]);
     let call = if one.as_form {
-        let mut fields = String::from("grant_type=password");
-        for (name, value) in [("username", email.as_str()), ("password", password)] {
-            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            fields.push_str(&format!("&{name}={encoded}"));
-        }
-        form(&fields)
+        let fields = [("grant_type", "password"), ("username", &email), ("password", password)];
+        form(&Serializer::new(String::new()).extend_pairs(fields).finish())
     } else {
         login(&email, password)
     };

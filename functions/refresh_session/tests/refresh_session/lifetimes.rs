@@ -5,12 +5,10 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
-use shared::session::child::NewChild;
-use shared::session::{Device, Sessions};
 use testing::{Result, World};
 use time::Duration;
 
-use super::{Deps, NAME, next, part, refresh, rows, user, wire};
+use super::{Deps, NAME, child, next, part, refresh, rows, user, wire};
 
 #[tokio::test]
 async fn use_keeps_a_session_alive_and_a_week_without_any_ends_it() -> Result<()> {
@@ -49,23 +47,11 @@ async fn a_session_made_from_another_refreshes_as_any_and_lives_no_longer_than_i
     let world = World::start().await?;
     let (user, deps) = (user(&world).await?, wire(&world).await?);
     world.advance(Duration::days(5));
-    let sessions = world.wire("sessions", Sessions::wire).await?;
-    let child = NewChild {
-        id: uuid::Uuid::from_u128(7),
-        user_id: user.user_id,
-        parent_id: user.session_id,
-        device: Device::default(),
-        idempotency_key: None,
-        ip: None,
-        user_agent: None,
-        now: world.now(),
-    };
-    let made = sessions.open_child(&world.db.admin().await?, &child).await;
-    let mut token = made.map_err(|error| anyhow::anyhow!("{error:?}"))?.refresh_token.expose().clone();
+    let mut token = child(&world, &user).await?;
     for _ in 0..4 {
         world.advance(Duration::days(6));
         let answer = refresh(&deps, &token).await?;
-        assert_eq!(answer.text("/sessionId")?, child.id.to_string());
+        assert_ne!(answer.text("/sessionId")?, user.session_id.to_string());
         token = answer.text("/refreshToken")?.to_owned();
     }
     world.advance(Duration::days(1));

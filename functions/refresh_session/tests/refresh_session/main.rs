@@ -10,6 +10,9 @@ mod runtime;
 use anyhow::Context;
 use refresh_session::{Deps, handle};
 use serde_json::{Value, json};
+use shared::random::Random;
+use shared::session::child::NewChild;
+use shared::session::{Device, Sessions};
 use testing::{Call, Outcome, Result, SignedIn, World};
 
 const NAME: &str = "refresh_session";
@@ -44,6 +47,23 @@ async fn next(deps: &Deps, token: &str) -> Result<String> {
 
 async fn rows(world: &World, from: &str) -> Result<i64> {
     world.db.count(&format!("SELECT count(*) FROM {from}")).await
+}
+
+/// The refresh token of a session made from the user's.
+async fn child(world: &World, user: &SignedIn) -> Result<String> {
+    let sessions = world.wire("sessions", Sessions::wire).await?;
+    let child = NewChild {
+        id: Random::system().id(world.now()),
+        user_id: user.user_id,
+        parent_id: user.session_id,
+        device: Device::default(),
+        idempotency_key: None,
+        ip: None,
+        user_agent: None,
+        now: world.now(),
+    };
+    let made = sessions.open_child(&world.db.admin().await?, &child).await;
+    Ok(made.map_err(|error| anyhow::anyhow!("{error:?}"))?.refresh_token.expose().clone())
 }
 
 /// One part of a JWT, read without a check.

@@ -3,7 +3,7 @@
 use testing::{Result, World};
 use time::Duration;
 
-use super::{next, refresh, rows, user, wire};
+use super::{child, next, refresh, rows, user, wire};
 
 #[tokio::test]
 async fn a_lost_answer_asked_for_again_is_the_same_one_and_nothing_is_written() -> Result<()> {
@@ -28,9 +28,15 @@ async fn after_the_window_the_first_reuse_ends_the_session_for_everybody() -> Re
     let (user, deps) = (user(&world).await?, wire(&world).await?);
     let stolen = user.refresh_token.clone();
     let current = next(&deps, &stolen).await?;
+    let childs = child(&world, &user).await?;
     world.advance(Duration::seconds(61));
     assert_eq!(refresh(&deps, &stolen).await?.refusal()?, (401, "REFRESH_REJECTED"));
-    assert_eq!(rows(&world, "sessions WHERE revoked_reason = 'refresh_token_reused'").await?, 1);
+    assert_eq!(rows(&world, "sessions WHERE revoked_reason = 'refresh_token_reused'").await?, 2);
+    assert_eq!(
+        refresh(&deps, &childs).await?.refusal()?,
+        (401, "REFRESH_REJECTED"),
+        "made by the thief, perhaps"
+    );
     assert_eq!(refresh(&deps, &current).await?.refusal()?, (401, "REFRESH_REJECTED"));
     refresh(&deps, &stolen).await?;
     let noted =

@@ -24,6 +24,27 @@ async fn an_ended_session_is_refused_everywhere_at_once_and_the_others_stand() -
 }
 
 #[tokio::test]
+async fn what_was_made_from_a_session_ends_with_it_and_nothing_else_does() -> Result<()> {
+    let world = World::start().await?;
+    let (user, deps) = (user(&world).await?, wire(&world).await?);
+    let other = world.sign_in_again(&user, &world.node("node14")?.pubkey).await?;
+    let child = send(&deps, &create(&other, &json!({}))).await?.text("/id")?.to_owned();
+    let grandchild = format!(
+        "INSERT INTO sessions
+             (id, user_id, parent_id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at, created_at,
+              last_seen_at, idle_expires_at, absolute_expires_at)
+         SELECT gen_random_uuid(), user_id, id, identity_kind, identity_subject, refresh_key_sealed, refreshed_at,
+                created_at, last_seen_at, idle_expires_at, absolute_expires_at
+         FROM sessions WHERE id = '{child}'"
+    );
+    world.db.admin().await?.batch_execute(&grandchild).await?;
+    send(&deps, &about(END, &user, other.session_id)).await?;
+    assert_eq!(rows(&world, "sessions WHERE revoked_reason = 'ended'").await?, 3);
+    assert_eq!(send(&deps, &about(ONE, &user, user.session_id)).await?.status, 200, "the caller's stands");
+    Ok(())
+}
+
+#[tokio::test]
 async fn all_are_ended_and_counted_the_callers_own_included() -> Result<()> {
     let world = World::start().await?;
     let (user, deps) = (user(&world).await?, wire(&world).await?);

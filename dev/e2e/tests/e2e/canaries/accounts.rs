@@ -111,7 +111,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    async fn to_discord(&mut self, id: &str, bearer: Option<&str>) -> Result<Journey> {
+    async fn goes_to_discord(&mut self, id: &str, bearer: Option<&str>) -> Result<Journey> {
         let journey = self.stack.to_discord(DiscordPerson::new(id, "nelly"), bearer).await?;
         let query = journey.callback.split(['?', '&']).filter_map(|pair| pair.split_once('='));
         for (name, value) in query {
@@ -130,13 +130,13 @@ impl Scene<'_> {
         // Which of its processes has read the old one, nobody knows.
         self.stack.kill_all().await?;
         for status in [400, 500] {
-            let journey = self.to_discord("80351110224678920", None).await?;
+            let journey = self.goes_to_discord("80351110224678920", None).await?;
             let quote = Misbehaviour::Quote { status };
             self.stack.sandbox.faults().add(Route::service(Service::Discord), When::Always, quote)?;
             self.ask("Discord that quotes", self.stack.from_discord(&journey, None)).await?;
             self.stack.sandbox.faults().clear();
         }
-        let journey = self.to_discord("80351110224678921", Some(&session.access)).await?;
+        let journey = self.goes_to_discord("80351110224678921", Some(&session.access)).await?;
         let back = || self.stack.from_discord(&journey, Some(&session.access));
         let (first, second) = (back(), back());
         let linked = self.ask("a link to Discord", first).await?;
@@ -147,7 +147,9 @@ impl Scene<'_> {
 
     async fn by_privy(&mut self, session: &Session) -> Result<()> {
         let privy = self.stack.sandbox.privy().tokens(&PrivyPerson::new(&unique("p")));
-        for (name, token) in [("Privy access token", &privy.access), ("Privy identity token", &privy.identity)] {
+        for (name, token) in
+            [("Privy access token", &privy.access), ("Privy identity token", &privy.identity)]
+        {
             self.canaries.text(name, token.rsplit('.').next().unwrap_or_default());
         }
         let body = json!({ "privyToken": privy.access, "identityToken": privy.identity });
@@ -171,7 +173,8 @@ impl Scene<'_> {
         let child = self.client.post("/v1/sessions", &child).bearer(&session.access);
         let child = self.ask("a session of a session", child).await?.json()?;
         self.canaries.text("refresh token of a session", text(&child, "/refreshToken")?);
-        for path in [format!("/v1/sessions/user/{}", session.user_id), format!("/v1/sessions/{}", session.id)] {
+        for path in [format!("/v1/sessions/user/{}", session.user_id), format!("/v1/sessions/{}", session.id)]
+        {
             self.ask("a look at sessions", self.client.get(&path).bearer(&session.access)).await?;
         }
         let me = self.client.get("/v1/auth/me").bearer(&session.access).ok().await?;
@@ -217,7 +220,8 @@ impl Scene<'_> {
         }
         let none = "ALTER TABLE identities ADD CONSTRAINT none CHECK (user_id IS NULL) NOT VALID";
         admin.batch_execute(none).await?;
-        let refused = self.ask("an account without its tables", self.client.post("/v1/auth/register", &other)).await?;
+        let refused =
+            self.ask("an account without its tables", self.client.post("/v1/auth/register", &other)).await?;
         ensure!(refused.status == 500, "{refused}");
         admin.batch_execute("ALTER TABLE identities DROP CONSTRAINT none").await?;
         Ok(())

@@ -23,6 +23,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("e-mail address", "column identities.subject", "it is what they sign in with"),
     ("e-mail address", "column sessions.identity_subject", "what was signed in with"),
     ("e-mail address", "column one_time_tokens.email", "whose mailbox is to be proven"),
+    ("e-mail address", "answer to a token of an e-mail", "whoever brought the token read their mail"),
     ("access token of an account", "answer to a sign-up", "the answer's purpose"),
     ("refresh token of an account", "answer to a sign-up", "the answer's purpose"),
     ("refresh token of a form", "answer to a sign-in by form", "the answer's purpose"),

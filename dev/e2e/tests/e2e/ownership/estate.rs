@@ -31,7 +31,8 @@ impl Estate {
         let owner = Owner::new(stack)?;
         let challenge = owner.challenge("default_registration").await?;
         let agent = unique("agent");
-        let answer = owner.answer(&challenge, &owner.node.sign(&challenge.title)).header("user-agent", &agent);
+        let answer =
+            owner.answer(&challenge, &owner.node.sign(&challenge.title)).header("user-agent", &agent);
         let tokens = Tokens::read(&answer.ok().await?)?;
         let (user_id, session_id) = (tokens::user_of(&tokens.access)?, tokens::session_of(&tokens.access)?);
         owner.register(&tokens).ok().await?;
@@ -94,7 +95,8 @@ impl Estate {
         let token = stack.mailed_token(&self.email).await?;
         self.post(stack, "/v1/auth/email/verify", &json!({ "token": token })).await?;
 
-        let (name, address) = (self.plant("d")[..30].to_owned(), format!("{}@example.com", self.plant("discord")));
+        let (name, address) =
+            (self.plant("d")[..30].to_owned(), format!("{}@example.com", self.plant("discord")));
         self.canaries.push(name.clone());
         let person = DiscordPerson::new("80351110224678912", &name).email(&address, true);
         let journey = stack.to_discord(person, Some(&self.tokens.access)).await?;
@@ -102,7 +104,7 @@ impl Estate {
 
         let person = PrivyPerson::new(&unique("p")).wallet(&self.wallet);
         let privy = stack.sandbox.privy().tokens(&person);
-        self.privy_id = privy.id.clone();
+        self.privy_id.clone_from(&privy.id);
         let body = json!({ "privyToken": privy.access, "identityToken": privy.identity });
         self.post(stack, "/v1/auth/identities", &body).await?;
         Ok(())
@@ -110,7 +112,8 @@ impl Estate {
 
     /// A name, a wallet, preferences, a second session, and things done.
     async fn furnish(&mut self, stack: &Stack) -> Result<()> {
-        let (user, session) = (format!("/v1/users/{}", self.user_id), format!("/v1/sessions/{}", self.session_id));
+        let (user, session) =
+            (format!("/v1/users/{}", self.user_id), format!("/v1/sessions/{}", self.session_id));
         let version = stack.client.get(&user).bearer(&self.tokens.access).ok().await?["version"].clone();
         let name = self.plant("name");
         self.put(stack, &user, &json!({ "displayName": name, "version": version })).await?;
@@ -125,7 +128,8 @@ impl Estate {
         self.put(stack, &preferences, &json!({ "email": { "news": true } })).await?;
 
         let (device, key, push) = (self.plant("device"), self.plant("key"), self.plant("push"));
-        let second = json!({ "userId": self.user_id, "deviceId": device, "platform": "ios", "idempotencyKey": key });
+        let second =
+            json!({ "userId": self.user_id, "deviceId": device, "platform": "ios", "idempotencyKey": key });
         let second = self.post(stack, "/v1/sessions", &second).await?;
         self.canaries.push(text(&second, "/id")?.to_owned());
         self.canaries.push(text(&second, "/refreshToken")?.to_owned());
@@ -162,12 +166,16 @@ impl Estate {
             "email" => json!(self.email),
             "privyId" => json!(self.privy_id),
             "walletAddress" => json!(self.wallet),
-            "node_id" | "lightning_pubkey" | "caddy_endpoint" | "admin_macaroon" => registration[name].clone(),
+            "node_id" | "lightning_pubkey" | "caddy_endpoint" | "admin_macaroon" => {
+                registration[name].clone()
+            }
             "data" => self.in_body(value),
             _ => value.clone(),
         };
         match body {
-            Value::Object(fields) => fields.iter().map(|(name, of)| (name.clone(), value(name, of))).collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, of)| (name.clone(), value(name, of))).collect()
+            }
             other => other.clone(),
         }
     }

@@ -76,7 +76,10 @@ fn judge(operation: &Operation, caller: Caller, answer: &Answer, estate: &Estate
         _ if operation.door == Door::Either => anyhow::ensure!(answer.status < 500, "{answer}"),
         // What is an administrator's alone looks at the scope before it looks at the session.
         _ if !caller.is_somebody() => {
-            anyhow::ensure!(answer.status == 401 || operation.admin && answer.status == 403, "not refused: {answer}");
+            anyhow::ensure!(
+                answer.status == 401 || operation.admin && answer.status == 403,
+                "not refused: {answer}"
+            );
         }
         _ if is_about_the_owner(operation) => {
             anyhow::ensure!([403, 404].contains(&answer.status), "not refused: {answer}");
