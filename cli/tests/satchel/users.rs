@@ -45,6 +45,10 @@ impl People {
         Ok(self.world.db.admin().await?.batch_execute(sql).await?)
     }
 
+    async fn prove_the_mailbox(&self) -> Result<()> {
+        self.sql("UPDATE identities SET verified_at = now() WHERE kind = 'email'").await
+    }
+
     /// How many rows this tells of in the account's chain.
     async fn audited(&self, action: &str, command: &str, user_id: Uuid) -> Result<i64> {
         let sql = format!(
@@ -68,7 +72,7 @@ fn json(said: &str) -> Result<Value> {
 #[tokio::test]
 async fn accounts_are_listed_newest_first_with_what_they_are() -> Result<()> {
     let people = People::start().await?;
-    people.run(&["grant-admin", "somebody@example.com"]).await?.ok();
+    people.run(&["grant-admin", DID]).await?.ok();
     people.sql(&format!("UPDATE users SET deleted_at = now() WHERE id = '{}'", people.other.user_id)).await?;
 
     let said = people.run(&["list"]).await?.ok();
@@ -76,7 +80,7 @@ async fn accounts_are_listed_newest_first_with_what_they_are() -> Result<()> {
     assert_eq!(lines.len(), 2, "{said}");
     assert!(lines[0].starts_with(&people.other.user_id.to_string()), "{said}");
     assert!(lines[0].contains(OTHER_DID) && lines[0].ends_with("deleted"), "{said}");
-    assert!(lines[1].contains("somebody@example.com") && lines[1].ends_with("admin"), "{said}");
+    assert!(lines[1].contains("somebody@example.com") && lines[1].ends_with("admin, e-mail unverified"), "{said}");
 
     let said = people.run(&["list", "--limit", "1"]).await?.ok();
     assert!(said.lines().count() == 2 && said.ends_with("and more: --limit shows them\n"), "{said}");
@@ -84,6 +88,10 @@ async fn accounts_are_listed_newest_first_with_what_they_are() -> Result<()> {
     assert_eq!(admins.as_array().map(Vec::len), Some(1));
     assert_eq!(admins[0]["id"], people.user.user_id.to_string());
     assert_eq!((&admins[0]["is_admin"], &admins[0]["name"]), (&true.into(), &"somebody@example.com".into()));
+    assert_eq!(admins[0]["is_unverified"], true);
+    people.prove_the_mailbox().await?;
+    let said = people.run(&["list", "--admins"]).await?.ok();
+    assert!(said.contains("somebody@example.com") && said.ends_with("admin\n"), "{said}");
     people.sql("DELETE FROM users; DELETE FROM admins").await?;
     assert_eq!(people.run(&["list"]).await?.ok(), "no accounts\n");
     Ok(())
@@ -170,7 +178,7 @@ async fn all_sessions_or_one_are_ended_and_it_is_audited() -> Result<()> {
     assert_eq!(one, format!("1 session of {id} ended\n"));
     assert_eq!(people.standing().await?, [people.user.session_id, people.other.session_id]);
     let all = people.run(&["revoke", "somebody@example.com"]).await?.ok();
-    assert_eq!(all, format!("1 session of {id} ended\n"));
+    assert_eq!(all, format!("1 session of {id} ended; that e-mail is unverified\n"));
     assert_eq!(people.standing().await?, [people.other.session_id], "another's session was ended");
     assert_eq!(people.audited("session.revoked", "revoke", id).await?, 2);
 
@@ -215,6 +223,33 @@ async fn an_administrator_is_made_and_made_one_no_more_and_it_is_audited() -> Re
     let said = people.run(&["grant-admin", DID]).await?.refused();
     assert!(said.contains(&format!("the account {id} is deleted")), "{said}");
     assert_eq!(people.world.db.count(admins).await?, 0);
+    Ok(())
+}
+
+/// Anybody may register an address that is not theirs before its owner does.
+#[tokio::test]
+async fn an_e_mail_whose_mailbox_never_answered_makes_nobody_an_administrator() -> Result<()> {
+    let people = People::start().await?;
+    let (id, email) = (people.user.user_id, "somebody@example.com");
+    for arguments in [&["grant-admin", email][..], &["grant-admin", "SOMEBODY@example.com", "--take-away"]] {
+        let said = people.run(arguments).await?.refused();
+        assert!(said.contains("is unverified") && said.contains(&id.to_string()), "{said}");
+    }
+    assert_eq!(people.world.db.count("SELECT count(*) FROM admins").await?, 0);
+    assert_eq!(people.world.db.count("SELECT count(*) FROM audit_logs").await?, 0);
+    // To look is free, and says so.
+    for command in ["show", "sessions"] {
+        let said = people.run(&[command, email]).await?.ok();
+        assert!(said.contains("unverified"), "{command}: {said}");
+        let said = people.run(&[command, DID]).await?.ok();
+        assert_eq!(said.contains("that e-mail is unverified"), false, "{command}: {said}");
+        json(&people.run(&[command, email, "--json"]).await?.ok())?;
+    }
+
+    people.prove_the_mailbox().await?;
+    let said = people.run(&["grant-admin", email]).await?.ok();
+    assert_eq!(said, format!("{id} is an administrator now\n"));
+    assert!(!people.run(&["show", email]).await?.ok().contains("unverified"));
     Ok(())
 }
 

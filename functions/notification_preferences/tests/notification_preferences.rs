@@ -104,6 +104,35 @@ async fn a_version_of_nothing_makes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_administrator_s_change_of_somebody_else_s_is_audited_there_and_one_s_own_is_not() -> Result<()> {
+    let scene = Scene::new().await?;
+    let change = json!({ "email": { "news": true } });
+    let stale = json!({ "email": { "news": false }, "version": 7 });
+    for (call, status) in [
+        (of("PUT", &scene.alice, &scene.alice).json(&change), 200),
+        (of("PUT", &scene.admin, &scene.admin).json(&change), 200),
+        (reset(&scene.admin, &scene.admin), 200),
+        (of("GET", &scene.alice, &scene.admin), 200),
+        (of("PUT", &scene.alice, &scene.admin).json(&stale), 409),
+    ] {
+        assert_eq!(scene.send(&call).await?.status, status);
+    }
+    assert_eq!(scene.world.db.count("SELECT count(*) FROM audit_logs").await?, 0);
+
+    for call in [of("PUT", &scene.alice, &scene.admin).json(&change), reset(&scene.alice, &scene.admin)] {
+        assert_eq!(scene.send(&call).await?.status, 200);
+    }
+    let audited = format!(
+        "SELECT count(*) FROM audit_logs WHERE action = 'preferences.changed' AND chain = '{alice}'
+         AND user_id = '{alice}' AND details = '{{\"by\": \"{}\"}}'",
+        scene.admin.user_id,
+        alice = scene.alice.user_id
+    );
+    assert_eq!(scene.world.db.count(&audited).await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn they_are_the_owner_s_and_administrators_only() -> Result<()> {
     let scene = Scene::new().await?;
     let change = json!({ "email": { "news": true } });

@@ -72,17 +72,21 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 async fn refresh(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let presented = Presented::of(request, &deps.origins)?;
     let token = RefreshToken::parse(presented.token.expose()).ok_or_else(rejected)?;
+    // The session's by the address as well: whoever knows its id and no token of it must not use up its owner's.
+    let session = format!("{}\n{}", token.session_id, limit::address(request));
     let limits = [
-        Limit::new("refresh:session", &token.session_id.to_string(), deps.per_session),
+        Limit::new("refresh:session", &session, deps.per_session),
         limit::per_address("refresh", request, deps.per_address),
     ];
 
     let mut connection = deps.db.connection().await?;
-    for _ in 0..LOOKS {
+    for look in 0..LOOKS {
+        // One request, however often it has to look.
+        let limits = if look == 0 { &limits[..] } else { &[] };
         let now = deps.clock.now();
         let client = connection.client();
         let sessions = &deps.sign_ins.sessions;
-        let found = sessions.find_refreshable(client, &token, &limits, now).await?.ok_or_else(rejected)?;
+        let found = sessions.find_refreshable(client, &token, limits, now).await?.ok_or_else(rejected)?;
         let refresh_token = match found.decide(&token, deps.grace, now) {
             Decision::Rotate => found.next_token(),
             Decision::SendAgain => found.current_token(),

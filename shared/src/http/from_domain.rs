@@ -40,9 +40,10 @@ impl From<DbError> for ApiError {
 impl From<ActivityError> for ApiError {
     fn from(error: ActivityError) -> Self {
         match error {
-            ActivityError::Action => {
-                Self::invalid("action", format!("must be 1 to {MAX_ACTION_CHARS} characters that can be shown"))
-            }
+            ActivityError::Action => Self::invalid(
+                "action",
+                format!("must be 1 to {MAX_ACTION_CHARS} characters that can be shown"),
+            ),
             ActivityError::Unwritable => Self::invalid("details", "must not contain the character U+0000"),
             ActivityError::TooLarge => Self::invalid("details", "must be no larger than 8 KiB"),
             ActivityError::Db(error) => error.into(),
@@ -229,9 +230,14 @@ impl From<ChildError> for ApiError {
     fn from(error: ChildError) -> Self {
         match error {
             ChildError::NoParent => Self::new(ErrorCode::Unauthenticated, "a valid access token is needed"),
-            ChildError::Ended => {
-                Self::new(ErrorCode::Conflict, "the session of this idempotency key has ended; take a new key")
-            }
+            ChildError::Ended => Self::new(
+                ErrorCode::Conflict,
+                "the session of this idempotency key has ended; take a new key",
+            ),
+            ChildError::Anothers => Self::new(
+                ErrorCode::Conflict,
+                "another session of this account used this idempotency key; take a new key",
+            ),
             ChildError::Open(source) => source.into(),
             ChildError::Read(source) => source.into(),
             ChildError::Db(source) => source.into(),

@@ -42,6 +42,8 @@ pub enum ChildError {
     NoParent,
     /// The key's session has ended.
     Ended,
+    /// Another session of the account made the key's session. Its tokens may live longer than this one's may.
+    Anothers,
     Open(OpenSessionError),
     Read(RefreshError),
     Db(DbError),
@@ -62,7 +64,7 @@ impl Sessions {
     ) -> Result<Child, ChildError> {
         // Most keys are new, and a repeat needs no key of its own; so look first only when there is one to look for.
         if let Some(key) = child.idempotency_key
-            && let Some(found) = self.find_child(client, (child.user_id, key), child.now).await?
+            && let Some(found) = self.find_child(client, child, key).await?
         {
             return Ok(found);
         }
@@ -71,7 +73,7 @@ impl Sessions {
         }
         // Somebody with the same key was quicker, and is done: the insert waited for them.
         let Some(key) = child.idempotency_key else { return Err(ChildError::NoParent) };
-        let found = self.find_child(client, (child.user_id, key), child.now).await?;
+        let found = self.find_child(client, child, key).await?;
         found.ok_or(ChildError::NoParent)
     }
 
@@ -126,8 +128,8 @@ impl Sessions {
     async fn find_child(
         &self,
         client: &impl GenericClient,
-        (user_id, key): (Uuid, &str),
-        now: OffsetDateTime,
+        child: &NewChild<'_>,
+        key: &str,
     ) -> Result<Option<Child>, ChildError> {
         let row = query_opt(
             client,
@@ -136,11 +138,14 @@ impl Sessions {
                 columns!(),
                 " FROM sessions WHERE user_id = $1 AND idempotency_key = $2"
             ),
-            &[(&user_id, Type::UUID), (&key, Type::TEXT)],
+            &[(&child.user_id, Type::UUID), (&key, Type::TEXT)],
         )
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let session = SessionInfo::of(&row, now);
+        let session = SessionInfo::of(&row, child.now);
+        if session.parent_id != Some(child.parent_id) {
+            return Err(ChildError::Anothers);
+        }
         if session.status != Status::Active {
             return Err(ChildError::Ended);
         }

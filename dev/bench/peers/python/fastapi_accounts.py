@@ -19,8 +19,8 @@ import uvicorn
 from access_tokens import access_token, claims_of, tokens
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from calls import QUOTA, Call, Refused, judge, lifespan, limit_key, pools, transaction, unauthenticated, window
-from common import ENVIRONMENT, SQL, metric, new_id, rfc3339
+from calls import QUOTA, Call, Refused, at, judge, lifespan, limit_key, pools, transaction, unauthenticated, window
+from common import ENVIRONMENT, SQL, metric, new_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse

@@ -219,3 +219,41 @@ async fn without_the_key_of_the_audit_log_nothing_is_erased_and_the_rest_is_clea
     assert_eq!(world.db.count("SELECT count(*) FROM challenges WHERE user_id IS NULL").await?, 0);
     Ok(())
 }
+
+/// From here erasing this account fails, as it would on a row nobody thought of.
+async fn spoil(world: &World, id: Uuid) -> Result<()> {
+    let sql = format!(
+        "CREATE FUNCTION spoilt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'spoilt'; END $$;
+         CREATE TRIGGER spoilt BEFORE UPDATE ON users FOR EACH ROW WHEN (NEW.id = '{id}') EXECUTE FUNCTION spoilt()"
+    );
+    run_sql(world, &sql).await
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_erased_keeps_no_other_and_fails_the_run() -> Result<()> {
+    let world = World::start().await?;
+    let first = put_account(&world, Some("34 days")).await?;
+    // Deleted in the same moment, of which the second goes by its id.
+    let (one, spoilt, last) = (
+        put_account(&world, Some("33 days")).await?,
+        put_account(&world, Some("33 days")).await?,
+        put_account(&world, Some("33 days")).await?,
+    );
+    let late = put_account(&world, Some("31 days")).await?;
+    spoil(&world, spoilt).await?;
+    let deps = wire(&world).await?;
+
+    for _ in 0..2 {
+        let failed = clean(&deps).await.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(failed.contains("could not be erased") && failed.contains("spoilt"), "{failed}");
+        for id in [first, one, last, late] {
+            assert_eq!(places(&world, id).await?, erased());
+        }
+        assert_eq!(places(&world, spoilt).await?, all_there(), "nothing of it, or all of it");
+    }
+
+    run_sql(&world, "DROP TRIGGER spoilt ON users").await?;
+    assert_eq!(clean(&deps).await?, Report { accounts: 1, ..NOTHING });
+    assert_eq!(places(&world, spoilt).await?, erased());
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Every day — make the months ahead that activities are kept in, and drop those that are long past.
 
+mod by_hand;
 mod closed;
 mod runtime;
 mod steps;

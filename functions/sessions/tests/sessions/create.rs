@@ -79,6 +79,19 @@ async fn a_repeat_gets_the_token_that_is_good_now_and_none_of_an_ended_session()
 }
 
 #[tokio::test]
+async fn another_session_of_the_account_gets_no_tokens_by_a_key_it_guesses() -> Result<()> {
+    let world = World::start().await?;
+    let (user, deps) = (user(&world).await?, wire(&world).await?);
+    let other = world.sign_in_again(&user, &world.node("node14")?.pubkey).await?;
+    let body = json!({ "idempotencyKey": "phone" });
+    assert_eq!(send(&deps, &create(&user, &body)).await?.status, 201);
+    let refused = send(&deps, &create(&other, &body)).await?;
+    assert_eq!(refused.refusal()?, (409, "CONFLICT"));
+    assert_eq!(rows(&world, "sessions WHERE parent_id IS NOT NULL").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_refused_and_named() -> Result<()> {
     let world = World::start().await?;
     let (user, deps) = (user(&world).await?, wire(&world).await?);

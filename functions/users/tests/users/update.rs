@@ -25,6 +25,31 @@ async fn a_name_is_changed_by_who_read_the_last_version() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_administrator_s_change_of_somebody_else_s_name_is_audited_there_and_one_s_own_is_not() -> Result<()> {
+    let scene = Scene::new().await?;
+    for (whose, by, version, status) in [
+        (&scene.alice, &scene.alice, 1, 200),
+        (&scene.admin, &scene.admin, 1, 200),
+        // What changed nothing is nobody's to know.
+        (&scene.alice, &scene.admin, 1, 409),
+    ] {
+        assert_eq!(scene.send(&rename(whose, by, "x", version)).await?.status, status);
+    }
+    assert_eq!(scene.rows("audit_logs").await?, 0);
+
+    let changed = scene.send(&rename(&scene.alice, &scene.admin, "Sneaky", 2)).await?;
+    assert_eq!((changed.status.as_u16(), changed.text("/displayName")?), (200, "Sneaky"));
+    let audited = format!(
+        "audit_logs WHERE action = 'user.renamed' AND chain = '{alice}' AND user_id = '{alice}'
+         AND details = '{{\"by\": \"{}\"}}'",
+        scene.admin.user_id,
+        alice = scene.alice.user_id
+    );
+    assert_eq!((scene.rows(&audited).await?, scene.rows("audit_logs").await?), (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_does_not_say_what_they_read_changes_nothing() -> Result<()> {
     let scene = Scene::new().await?;
     let put = |body| on("PUT", &scene.alice, &scene.alice).json(&body);

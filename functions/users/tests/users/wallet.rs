@@ -88,6 +88,30 @@ async fn what_is_no_address_is_refused_and_there_are_fifty_at_most() -> Result<(
 }
 
 #[tokio::test]
+async fn two_at_once_do_not_pass_the_limit() -> Result<()> {
+    let scene = Scene::new().await?;
+    let most = format!(
+        "INSERT INTO wallets (user_id, address, created_at) SELECT '{}', 'w' || n, now() FROM generate_series(1, 49) n",
+        scene.alice.user_id
+    );
+    scene.sql(&most).await?;
+    // Both have looked how many there are before either writes.
+    let mut admin = scene.world.db.admin().await?;
+    let held = admin.transaction().await?;
+    held.batch_execute("LOCK TABLE wallets IN EXCLUSIVE MODE").await?;
+    let (one, two) = (claim(&scene.alice, "one"), claim(&scene.alice, "two"));
+    let (one, two, released) = tokio::join!(scene.send(&one), scene.send(&two), async {
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        held.commit().await
+    });
+    released?;
+    let mut statuses = [one?.status.as_u16(), two?.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!((statuses, scene.rows("wallets").await?), ([201, 409], 50));
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_many_at_once_one_is_new() -> Result<()> {
     let scene = Scene::new().await?;
     let times = if full() { 100 } else { 30 };
