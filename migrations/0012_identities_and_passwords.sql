@@ -21,6 +21,9 @@ ALTER TABLE users
     ADD last_active_at timestamptz,
     -- When what was personal in a deleted account was removed.
     ADD erased_at timestamptz,
+    -- What its owner unlinked: nobody is joined to the account by it until the owner links it again.
+    ADD unlinked_kinds text[] NOT NULL DEFAULT '{}'
+        CONSTRAINT users_unlinked_kinds CHECK (unlinked_kinds <@ '{discord,privy}'),
     ADD CONSTRAINT users_erased_were_deleted CHECK (erased_at IS NULL OR deleted_at IS NOT NULL);
 CREATE INDEX users_created_at_idx ON users (created_at, id);
 CREATE INDEX users_to_erase_idx ON users (deleted_at) WHERE deleted_at IS NOT NULL AND erased_at IS NULL;
@@ -32,6 +35,21 @@ ALTER TABLE identities
     ADD label text CONSTRAINT identities_label_length CHECK (char_length(label) BETWEEN 1 AND 128);
 CREATE UNIQUE INDEX identities_one_of_a_kind ON identities (user_id, kind)
     WHERE kind IN ('email', 'discord', 'privy') AND retired_at IS NULL;
+
+-- Whether all an account has is an address whose mailbox never answered. An address that an administrator wrote down
+-- for somebody with another way in is no way in itself.
+CREATE FUNCTION account_is_unproven(account uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = public, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(bool_or(kind = 'email' AND verified_at IS NULL) AND bool_and(kind = 'email'), false)
+            FROM identities WHERE user_id = account AND retired_at IS NULL);
+END
+$$;
+
+-- The session that asked for a node_link: one that has ended links nothing any more.
+ALTER TABLE challenges ADD session_id uuid;
 
 -- Only who signs people in may read a hash.
 CREATE TABLE passwords (

@@ -35,6 +35,9 @@ GRANT SELECT, DELETE ON activity_logs TO satchel_jobs;
 -- There are months from the current one to three ahead; a month whose last moment is longer ago than `p_kept_days` is
 -- detached, and dropped in a step of its own. Only the owner may do either, which is why this runs as the owner. It
 -- reads partitions by their own names: the policies above hide everything from the owner too.
+--
+-- Of tables that are no partition it touches those alone that it named itself, `…_begun` and `…_past`. One with a
+-- month's own name is somebody's who took the month out: it is left alone, and while it stands the month is not made.
 CREATE FUNCTION keep_activity_logs(p_now timestamptz, p_kept_days integer)
     RETURNS TABLE (step text, month date, row_count bigint)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -46,11 +49,14 @@ AS $$
 DECLARE
     c_batch   CONSTANT integer := 20000;
     c_month   CONSTANT text := '^activity_logs_\d{4}_\d{2}$';
+    c_begun   CONSTANT text := '^activity_logs_\d{4}_\d{2}_begun$';
+    c_ours    CONSTANT text := '^activity_logs_\d{4}_\d{2}_(begun|past)$';
     v_current CONSTANT timestamptz := date_trunc('month', p_now);
     -- Months before this one are past.
     v_kept    timestamptz;
     v_month   timestamptz;
     v_table   text;
+    v_begun   text;
     v_count   bigint;
     v_more    bigint;
 BEGIN
@@ -67,19 +73,18 @@ BEGIN
           SELECT DISTINCT date_trunc('month', d.created_at) FROM public.activity_logs_default d
           WHERE d.created_at >= v_kept AND d.created_at < v_current + interval '4 months'
           UNION
-          SELECT CASE WHEN c.relname ~ c_month THEN to_timestamp(right(c.relname, 7), 'YYYY_MM') END FROM pg_class c
+          SELECT CASE WHEN c.relname ~ c_begun THEN to_timestamp(substr(c.relname, 15, 7), 'YYYY_MM') END
+          FROM pg_class c
           WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
-            AND c.relname ~ c_month AND c.relname >= 'activity_logs_' || to_char(v_kept, 'YYYY_MM')
+            AND c.relname ~ c_begun AND c.relname >= 'activity_logs_' || to_char(v_kept, 'YYYY_MM')
          ) AS m (month)
-    WHERE NOT EXISTS (
-        SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'public.activity_logs'::regclass
-          AND c.relname = 'activity_logs_' || to_char(m.month, 'YYYY_MM'))
+    WHERE to_regclass('public.activity_logs_' || to_char(m.month, 'YYYY_MM')) IS NULL
     ORDER BY m.month < v_current, m.month LIMIT 1;
     IF FOUND THEN
         v_table := 'activity_logs_' || to_char(v_month, 'YYYY_MM');
-        IF to_regclass('public.' || v_table) IS NULL THEN
-            EXECUTE format('CREATE TABLE public.%I (LIKE public.activity_logs INCLUDING ALL)', v_table);
+        v_begun := v_table || '_begun';
+        IF to_regclass('public.' || v_begun) IS NULL THEN
+            EXECUTE format('CREATE TABLE public.%I (LIKE public.activity_logs INCLUDING ALL)', v_begun);
         END IF;
         -- Rows that wait are copied before anybody is locked out, and seen in the default partition meanwhile.
         EXECUTE format(
@@ -87,7 +92,7 @@ BEGIN
              SELECT d.* FROM public.activity_logs_default d
              WHERE d.created_at >= $1 AND d.created_at < $2
                AND NOT EXISTS (SELECT FROM public.%1$I m WHERE m.id = d.id AND m.created_at = d.created_at)
-             LIMIT $3', v_table) USING v_month, v_month + interval '1 month', c_batch;
+             LIMIT $3', v_begun) USING v_month, v_month + interval '1 month', c_batch;
         GET DIAGNOSTICS v_count = ROW_COUNT;
         IF v_count = c_batch THEN
             RETURN QUERY SELECT 'copied', v_month::date, v_count;
@@ -100,16 +105,17 @@ BEGIN
         EXECUTE format(
             'DELETE FROM public.%1$I m WHERE NOT EXISTS (
                  SELECT FROM public.activity_logs_default d WHERE d.id = m.id AND d.created_at = m.created_at)',
-            v_table);
+            v_begun);
         EXECUTE format(
             'INSERT INTO public.%1$I
              SELECT d.* FROM public.activity_logs_default d
              WHERE d.created_at >= $1 AND d.created_at < $2
-               AND NOT EXISTS (SELECT FROM public.%1$I m WHERE m.id = d.id AND m.created_at = d.created_at)', v_table)
+               AND NOT EXISTS (SELECT FROM public.%1$I m WHERE m.id = d.id AND m.created_at = d.created_at)', v_begun)
             USING v_month, v_month + interval '1 month';
         DELETE FROM public.activity_logs_default d
         WHERE d.created_at >= v_month AND d.created_at < v_month + interval '1 month';
         GET DIAGNOSTICS v_more = ROW_COUNT;
+        EXECUTE format('ALTER TABLE public.%I RENAME TO %I', v_begun, v_table);
         EXECUTE format('ALTER TABLE public.activity_logs ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
                        v_table, v_month, v_month + interval '1 month');
         RETURN QUERY SELECT 'made', v_month::date, v_more;
@@ -125,6 +131,18 @@ BEGIN
         RETURN;
     END IF;
 
+    -- Before the next is detached: its name must be free.
+    SELECT c.relname INTO v_table
+    FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition AND c.relname ~ c_ours
+      AND c.relname < 'activity_logs_' || to_char(v_kept, 'YYYY_MM')
+    ORDER BY c.relname LIMIT 1;
+    IF FOUND THEN
+        EXECUTE format('DROP TABLE public.%I', v_table);
+        RETURN QUERY SELECT 'dropped', to_date(substr(v_table, 15, 7), 'YYYY_MM'), 0::bigint;
+        RETURN;
+    END IF;
+
     SELECT c.relname INTO v_table
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'public.activity_logs'::regclass AND c.relname ~ c_month
@@ -132,18 +150,8 @@ BEGIN
     ORDER BY c.relname LIMIT 1;
     IF FOUND THEN
         EXECUTE format('ALTER TABLE public.activity_logs DETACH PARTITION public.%I', v_table);
+        EXECUTE format('ALTER TABLE public.%I RENAME TO %I', v_table, v_table || '_past');
         RETURN QUERY SELECT 'detached', to_date(right(v_table, 7), 'YYYY_MM'), 0::bigint;
-        RETURN;
-    END IF;
-
-    SELECT c.relname INTO v_table
-    FROM pg_class c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition AND c.relname ~ c_month
-      AND c.relname < 'activity_logs_' || to_char(v_kept, 'YYYY_MM')
-    ORDER BY c.relname LIMIT 1;
-    IF FOUND THEN
-        EXECUTE format('DROP TABLE public.%I', v_table);
-        RETURN QUERY SELECT 'dropped', to_date(right(v_table, 7), 'YYYY_MM'), 0::bigint;
     END IF;
 END
 $$;

@@ -39,20 +39,45 @@ impl std::error::Error for ErasureError {
     }
 }
 
-/// Erases one account that was deleted before `before`, in a transaction of its own. `false` when it did so much that
-/// the rest is for another call; `None` when there is no such account, or others have them in hand.
+/// An account's place among those that are to be erased, the longest deleted first.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    deleted_at: OffsetDateTime,
+    pub user_id: Uuid,
+}
+
+/// One account that had its turn, and what became of it.
+#[derive(Debug)]
+pub struct Turn {
+    pub place: Place,
+    /// `false` when it did so much that the rest is for another call.
+    pub outcome: Result<bool, ErasureError>,
+}
+
+/// Erases the next account behind a place that was deleted before `before`, in a transaction of its own. `None` when
+/// there is no such account, or others have them in hand.
 pub async fn erase_one(
     connection: &mut Connection,
-    before: OffsetDateTime,
+    (before, behind): (OffsetDateTime, Option<Place>),
+    audit: (&Auditor, Origin<'_>),
+    now: OffsetDateTime,
+) -> Result<Option<Turn>, DbError> {
+    let tx = connection.transaction().await?;
+    let Some(place) = take(&tx, before, behind).await? else { return Ok(None) };
+    let outcome = erase_taken(tx, place.user_id, audit, now).await;
+    Ok(Some(Turn { place, outcome }))
+}
+
+async fn erase_taken(
+    tx: Transaction<'_>,
+    user_id: Uuid,
     (audit, origin): (&Auditor, Origin<'_>),
     now: OffsetDateTime,
-) -> Result<Option<bool>, ErasureError> {
-    let tx = connection.transaction().await?;
-    let Some(user_id) = take(&tx, before).await? else { return Ok(None) };
+) -> Result<bool, ErasureError> {
     if delete_activities(&tx, user_id).await? {
         // There is more than one transaction should take; the account comes up again.
         db::commit(tx).await?;
-        return Ok(Some(false));
+        return Ok(false);
     }
     erase(&tx, user_id, now).await?;
     let entry = Entry {
@@ -65,18 +90,24 @@ pub async fn erase_one(
     };
     audit.append(&tx, &entry).await.map_err(ErasureError::Audit)?;
     db::commit(tx).await?;
-    Ok(Some(true))
+    Ok(true)
 }
 
-async fn take(tx: &Transaction<'_>, before: OffsetDateTime) -> Result<Option<Uuid>, DbError> {
+async fn take(
+    tx: &Transaction<'_>,
+    before: OffsetDateTime,
+    behind: Option<Place>,
+) -> Result<Option<Place>, DbError> {
+    let (deleted_at, user_id) = behind.map(|place| (place.deleted_at, place.user_id)).unzip();
     let row = query_opt(
         tx,
-        "SELECT id FROM users WHERE deleted_at < $1 AND erased_at IS NULL
-         ORDER BY deleted_at LIMIT 1 FOR UPDATE SKIP LOCKED",
-        &[(&before, Type::TIMESTAMPTZ)],
+        "SELECT deleted_at, id FROM users
+         WHERE deleted_at < $1 AND erased_at IS NULL AND ($2 IS NULL OR (deleted_at, id) > ($2, $3))
+         ORDER BY deleted_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        &[(&before, Type::TIMESTAMPTZ), (&deleted_at, Type::TIMESTAMPTZ), (&user_id, Type::UUID)],
     )
     .await?;
-    Ok(row.map(|row| row.get("id")))
+    Ok(row.map(|row| Place { deleted_at: row.get("deleted_at"), user_id: row.get("id") }))
 }
 
 /// Deletes a batch of what the account did, and says whether there may be more.

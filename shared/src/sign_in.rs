@@ -152,8 +152,9 @@ pub async fn carry_out(
             Ok(arrived(user_id, "step_up.granted", standing))
         }
         Decision::Link(user_id) => {
-            let linked = account::link_node(client, user_id, signer, now).await;
-            let standing = linked.map_err(CarryOutError::Link)?;
+            // Whoever ends a session ends what was asked for in it.
+            let linked = account::link_node(client, (user_id, challenge.id), signer, now).await;
+            let standing = linked.map_err(CarryOutError::Link)?.ok_or(ChallengeError::Gone)?;
             // An account that never signed in with a node has no name to go by with one.
             if challenge.account.is_none_or(|account| account.user_id != user_id) {
                 account::claim_did(client, user_id, did, now).await?;
@@ -190,5 +191,5 @@ pub async fn rebind(
     account::retire_node(client, session.user_id, old, now).await?;
     account::claim_node(client, session.user_id, new, now).await?;
     node::rebind(client, session.user_id, new, now).await?;
-    Ok(session::end_others(client, session.user_id, session.id, "node.rebound", now).await?)
+    Ok(session::end_others(client, session.user_id, session.id, Ended::NodeRebound, now).await?)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::{DbError, GenericClient, Type, execute, query_one};
+use crate::db::{DbError, GenericClient, Type, execute, query_one, query_opt};
 
 const MAX_ADDRESS_CHARS: usize = 128;
 /// More than anybody has, and few enough to stand in one answer.
@@ -74,13 +74,16 @@ pub enum Claimed {
     TooMany,
 }
 
-/// Notes that the account says this address is its own.
+/// Notes that the account says this address is its own. Claims of one account come one after the other, or two at once
+/// would pass the limit together.
 pub async fn claim(
     client: &impl GenericClient,
     user_id: Uuid,
     address: &Address,
     now: OffsetDateTime,
 ) -> Result<Claimed, DbError> {
+    query_opt(client, "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", &[(&user_id, Type::UUID)])
+        .await?;
     let row = query_one(
         client,
         "SELECT count(*) AS held, count(*) FILTER (WHERE address = $2) AS same FROM wallets WHERE user_id = $1",

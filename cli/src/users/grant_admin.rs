@@ -14,7 +14,7 @@ use crate::when::now;
 /// with the next token, and loses it with the next request. Reads the secrets `database/jobs` and `audit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The account's id, e-mail, DID or node key
+    /// The account's id, verified e-mail, DID or node key
     #[arg(value_name = "ACCOUNT")]
     account: String,
     /// Take the right away
@@ -29,7 +29,7 @@ pub async fn run(args: Args) -> Result<String> {
     let key = store.read::<AuditDocument, AuditKey>("audit").await?;
     let mut client = store.connect(Role::Jobs).await?;
     let now = now(&client).await?;
-    let id = find::account(&client, &args.account).await?;
+    let id = find::proven_account(&client, &args.account).await?;
     let tx = client.transaction().await?;
     let changed = if args.take_away {
         db::execute(&tx, "DELETE FROM admins WHERE user_id = $1", &[(&id, Type::UUID)]).await?

@@ -11,7 +11,7 @@ use crate::words::{at, clean, columns};
 /// List accounts, the newest first
 ///
 /// A line for each: id, made, signed in last, what it is called by (its e-mail, else its DID, else what it has), and
-/// whether it is an administrator's, deleted or erased. Reads the secret `database/jobs`.
+/// whether that is an e-mail nobody verified, and it is an administrator's, deleted or erased. Reads the secret `database/jobs`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Administrators alone
@@ -31,6 +31,8 @@ pub struct Args {
 struct Line {
     id: Uuid,
     name: Option<String>,
+    /// It is called by an e-mail whose mailbox never answered.
+    is_unverified: bool,
     is_admin: bool,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -47,9 +49,11 @@ pub async fn run(args: Args) -> Result<String> {
     let rows = db::query(
         &client,
         "SELECT u.id, u.created_at, u.last_login_at, u.deleted_at, u.erased_at, a.user_id IS NOT NULL AS is_admin,
-                (SELECT i.subject FROM identities i WHERE i.user_id = u.id AND i.retired_at IS NULL
-                 ORDER BY i.kind <> 'email', i.kind <> 'did', i.created_at, i.subject LIMIT 1) AS name
+                i.subject AS name, COALESCE(i.kind = 'email' AND i.verified_at IS NULL, false) AS is_unverified
          FROM users u LEFT JOIN admins a ON a.user_id = u.id
+         LEFT JOIN LATERAL (
+             SELECT kind, subject, verified_at FROM identities WHERE user_id = u.id AND retired_at IS NULL
+             ORDER BY kind <> 'email', kind <> 'did', created_at, subject LIMIT 1) i ON true
          WHERE NOT $1 OR a.user_id IS NOT NULL
          ORDER BY u.created_at DESC, u.id DESC LIMIT $2",
         // One more, to know that there are more.
@@ -74,6 +78,7 @@ impl Line {
         Self {
             id: row.get("id"),
             name: row.get("name"),
+            is_unverified: row.get("is_unverified"),
             is_admin: row.get("is_admin"),
             created_at: row.get("created_at"),
             last_login_at: row.get("last_login_at"),
@@ -84,6 +89,9 @@ impl Line {
 
     fn cells(&self) -> [String; 5] {
         let mut marks = Vec::new();
+        if self.is_unverified {
+            marks.push("unverified");
+        }
         if self.is_admin {
             marks.push("admin");
         }

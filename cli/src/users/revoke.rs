@@ -3,6 +3,7 @@ use serde_json::json;
 use shared::audit::{AuditDocument, AuditKey};
 use shared::db;
 use shared::db::roles::Role;
+use shared::session::Ended;
 use shared::session::own::{self, Reach};
 use uuid::Uuid;
 
@@ -27,9 +28,6 @@ pub struct Args {
     from: From,
 }
 
-/// As `sessions` shows it.
-const REASON: &str = "operator";
-
 pub async fn run(args: Args) -> Result<String> {
     let store = Store::open(args.from).await?;
     let key = store.read::<AuditDocument, AuditKey>("audit").await?;
@@ -38,17 +36,18 @@ pub async fn run(args: Args) -> Result<String> {
     let id = find::account(&client, &args.account).await?;
     let tx = client.transaction().await?;
     let ended = match args.session {
-        None => own::end_all(&tx, id, REASON, now).await?,
+        None => own::end_all(&tx, id, Ended::ByOperator, now).await?,
         Some(session) => {
-            if !own::end(&tx, session, Reach::Own(id), (REASON, now)).await? {
+            if !own::end(&tx, session, Reach::Own(id), (Ended::ByOperator, now)).await? {
                 bail!("the account has no session {session} that could be ended");
             }
             1
         }
     };
     if ended > 0 {
-        let details = json!({ "sessions": ended, "session": args.session });
-        note(&tx, &key, ("session.revoked", "satchel users revoke"), (id, details), now).await?;
+        let details = json!({ "ended": ended, "session": args.session, "reason": Ended::ByOperator });
+        let action = if args.session.is_some() { "session.ended" } else { "session.all_ended" };
+        note(&tx, &key, (action, "satchel users revoke"), (id, details), now).await?;
     }
     db::commit(tx).await?;
     Ok(format!("{} of {id} ended", count(usize::try_from(ended)?, "session")))

@@ -7,6 +7,7 @@
 //! - [`request`]    requests as the gateway passes them on, and what came back
 //! - [`people`]     users who sign in without a node
 //! - [`statements`] what a function says to Postgres, listened to on the way
+//! - [`mailed`]     mail that is sent before it is looked for
 //! - [`store`]      a user whose Lightning setup is done
 //! - [`sell`]       something to be paid for: a checkout session, an invoice
 //! - [`binary`]     a function's real binary over a Runtime API, and what every function owes
@@ -16,6 +17,7 @@
 pub mod binary;
 pub mod database;
 pub mod deployment;
+pub mod mailed;
 pub mod people;
 pub mod postgres;
 pub mod request;

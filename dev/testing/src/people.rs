@@ -93,7 +93,7 @@ impl World {
     pub async fn delete_account(&self, user_id: Uuid) -> anyhow::Result<()> {
         let sql = format!(
             "UPDATE users SET deleted_at = now() WHERE id = '{user_id}';
-             UPDATE sessions SET revoked_at = now(), revoked_reason = 'account.deleted' WHERE user_id = '{user_id}'"
+             UPDATE sessions SET revoked_at = now(), revoked_reason = 'account_deleted' WHERE user_id = '{user_id}'"
         );
         Ok(self.db.admin().await?.batch_execute(&sql).await?)
     }

@@ -14,11 +14,10 @@ use shared::crypto::{KeyRing, SealingKeys};
 use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
 use shared::http::page::{Cursor, Page};
-use shared::http::{ApiError, ErrorCode, Reply, Request, StatusCode, idempotent};
+use shared::http::{ApiError, ErrorCode, Reply, Request, StatusCode, idempotent, unrouted};
 use shared::random::Random;
 use shared::secrets::SecretHandle;
 use shared::user;
-use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
@@ -51,7 +50,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     match request.route.as_str() {
         "POST /v1/activity-logs" => append(deps, request).await,
         "GET /v1/activity-logs/user/{userId}" => list(deps, request).await,
-        _ => Err(ApiError::new(ErrorCode::NotFound, "there is nothing here")),
+        _ => Err(unrouted(request)),
     }
 }
 
@@ -84,10 +83,7 @@ async fn append(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 
 async fn list(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id: Uuid = request
-        .path_parameter("userId")
-        .parse()
-        .map_err(|_| ApiError::invalid("userId", "must be a UUID"))?;
+    let user_id = request.path_id("userId")?;
     let page = Page::of(request)?;
     let now = deps.clock.now();
 
@@ -96,7 +92,7 @@ async fn list(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     auth::owner_or_admin(&session, user_id)?;
     let after = page.after.map(|cursor| (cursor.created_at, cursor.id));
     let rows = activity::list(&tx, user_id, after, page.rows()).await?;
-    if rows.is_empty() && user::find(&tx, user_id).await?.is_none() {
+    if rows.is_empty() && !user::exists(&tx, user_id).await? {
         return Err(ApiError::new(ErrorCode::NotFound, "no such account"));
     }
     db::commit(tx).await?;

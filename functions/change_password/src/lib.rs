@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared::account;
 use shared::audit::{Auditor, Entry};
 use shared::breaches::Breaches;
 use shared::clock::Clock;
@@ -11,8 +12,9 @@ use shared::config::Config;
 use shared::crypto::Secret;
 use shared::db::{self, Db};
 use shared::http::auth::{self, Bearer, RecentAuthenticator};
-use shared::http::{ApiError, ErrorCode, Reply, Request, limit};
+use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, limit};
 use shared::mail::{Kind, Sender, Written};
+use shared::one_time_token::{self, Purpose};
 use shared::password::{self, NewPassword, Password, Verdict};
 use shared::random::Random;
 use shared::rate_limit::Limit;
@@ -63,7 +65,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let body: Body = request.json()?;
     let now = deps.clock.now();
 
-    let old = verified(deps, (&bearer, &body), now).await?;
+    let old = verified(deps, request, (&bearer, &body), now).await?;
     if deps.breaches.know(body.new_password.as_given().expose()).await {
         return Err(ApiError::invalid("newPassword", "is known from a breach; choose another one"));
     }
@@ -77,6 +79,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 /// The hash of the current password, which the caller knows. No connection is held while it is found out.
 async fn verified(
     deps: &Deps,
+    request: &Request,
     (bearer, body): (&Bearer<'_>, &Body),
     now: OffsetDateTime,
 ) -> Result<Secret<String>, ApiError> {
@@ -91,8 +94,36 @@ async fn verified(
     let stored = stored.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "the account has no password"))?;
     match password::verify(&body.current_password, Some(&stored)).await? {
         Verdict::Right | Verdict::RightButOutdated => Ok(stored),
-        Verdict::Wrong => Err(wrong()),
+        Verdict::Wrong => {
+            failed(deps, (request, &session), now).await?;
+            Err(wrong())
+        }
     }
+}
+
+/// Writes down that somebody who is signed in did not know the password.
+async fn failed(
+    deps: &Deps,
+    (request, session): (&Request, &Session),
+    now: OffsetDateTime,
+) -> Result<(), ApiError> {
+    let user_id = session.user_id;
+    let mut connection = deps.db.connection().await?;
+    let failure = ("change_password:failed", &*user_id.to_string());
+    if !limit::is_noted(connection.client(), failure, now).await? {
+        return Ok(());
+    }
+    let tx = connection.transaction().await?;
+    let entry = Entry {
+        user_id: Some(user_id),
+        action: "password.change_failed",
+        resource: ("session", &session.id.to_string()),
+        details: json!({}),
+        origin: request.origin(),
+        now,
+    };
+    deps.audit.append(&tx, &entry).await?;
+    Ok(db::commit(tx).await?)
 }
 
 async fn put(
@@ -104,22 +135,20 @@ async fn put(
     let mut connection = deps.db.connection().await?;
     let tx = connection.transaction().await?;
     let Session { id, user_id, .. } = deps.auth.sessions.enter(&tx, bearer, now).await?;
+    if !account::hold(&tx, user_id).await? {
+        return Err(account_deleted());
+    }
     // The password before the sessions: a sign-in with the old one is over before, or finds it gone.
     if !password::replace(&tx, user_id, (old, new), Some(now)).await? {
         return Err(wrong());
     }
-    let mut sessions_ended = 0;
-    // One that is just being made from another of them is found on the next round.
-    loop {
-        match session::end_others(&tx, user_id, id, "password_changed", now).await? {
-            0 => break,
-            ended => sessions_ended += ended,
-        }
-    }
+    let sessions_ended = session::end_others(&tx, user_id, id, Ended::PasswordChanged, now).await?;
+    // What somebody else asked for while they could must not outlive it.
+    one_time_token::delete(&tx, user_id, &[Purpose::ResetPassword, Purpose::LinkEmail]).await?;
     let entry = Entry {
         user_id: Some(user_id),
         action: "password.changed",
-        resource: ("account", &user_id.to_string()),
+        resource: ("user", &user_id.to_string()),
         details: json!({ "sessionsEnded": sessions_ended }),
         origin: request.origin(),
         now,

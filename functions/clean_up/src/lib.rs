@@ -9,12 +9,15 @@ use shared::audit::{Auditor, Origin};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{Connection, Db};
-use shared::erasure::{self, ErasureError};
+use shared::erasure::{self, ErasureError, Turn};
+use shared::log::causes;
 use shared::runtime::Error;
 use shared::session::ended;
 use shared::setup::handover;
 use shared::webhook::queue;
-use shared::{breaker, challenge, idempotency, lock, mail, oauth_state, one_time_token, outbox, rate_limit};
+use shared::{
+    breaker, challenge, idempotency, lock, mail, metrics, oauth_state, one_time_token, outbox, rate_limit,
+};
 use time::{Duration, OffsetDateTime};
 
 /// Expired challenges are kept for a day, for whoever asks why a sign-in failed.
@@ -93,7 +96,8 @@ pub async fn run(deps: &Deps) -> Result<Report, Error> {
     Ok(Report { accounts: erase_accounts(deps, &mut connection, now).await?, ..report })
 }
 
-/// Each in a transaction of its own: one that fails takes none of the others back.
+/// Each in a transaction of its own. One that fails holds up none of the others, and fails the run once they have had
+/// their turn.
 async fn erase_accounts(
     deps: &Deps,
     connection: &mut Connection,
@@ -101,12 +105,20 @@ async fn erase_accounts(
 ) -> Result<u64, ErasureError> {
     let before = now - deps.accounts_kept_for;
     let origin = Origin { ip: None, request_id: "clean_up" };
-    let mut erased = 0;
+    let (mut erased, mut behind, mut failed) = (0, None, None);
     for _ in 0..ACCOUNTS_AT_ONCE {
-        match erasure::erase_one(connection, before, (&deps.audit, origin), now).await? {
-            Some(is_erased) => erased += u64::from(is_erased),
-            None => break,
+        let turn = erasure::erase_one(connection, (before, behind), (&deps.audit, origin), now).await?;
+        let Some(Turn { place, outcome }) = turn else { break };
+        match outcome {
+            Ok(is_erased) => erased += u64::from(is_erased),
+            Err(error) => {
+                let (user_id, cause) = (place.user_id, causes(&error));
+                tracing::error!(target: "job", %user_id, cause, "an account could not be erased");
+                metrics::count("ErasureFailed");
+                behind = Some(place);
+                failed = Some(error);
+            }
         }
     }
-    Ok(erased)
+    failed.map_or(Ok(erased), Err)
 }

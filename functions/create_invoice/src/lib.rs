@@ -97,8 +97,7 @@ async fn begin(deps: &Deps, caller: &Caller<'_>, order: &Order) -> Result<Begun,
     let key = key.map(|key| Key { key, fingerprint: idempotent::fingerprint(caller.request) });
 
     let mut connection = deps.db.connection().await?;
-    let tx = connection.transaction().await?;
-    let session = deps.auth.enter(&tx, &caller.bearer, caller.now).await?;
+    let (tx, session) = deps.auth.begin(&mut connection, &caller.bearer, caller.now).await?;
     let subject = session.user_id.to_string();
     limit::check(&tx, &[Limit::new("create_invoice", &subject, deps.per_user)], caller.now).await?;
     // By itself, so that a request that fails is counted all the same.

@@ -19,7 +19,7 @@ use shared::discord::Discord;
 use shared::http::auth::RecentAuthenticator;
 use shared::http::limit::per_address;
 use shared::http::vouched::Vouched;
-use shared::http::{ApiError, Reply, Request, sign_in_not_configured};
+use shared::http::{ApiError, Reply, Request, sign_in_not_configured, unrouted};
 use shared::random::Random;
 use shared::rate_limit::Limit;
 use shared::upstream::Upstream;
@@ -62,6 +62,6 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     match request.route.as_str() {
         "GET /v1/auth/discord/start" => start::start(deps, request).await,
         "GET /v1/auth/discord/callback" => callback::callback(deps, request).await,
-        route => Err(ApiError::internal(format!("the template sends {route} here"))),
+        _ => Err(unrouted(request)),
     }
 }

@@ -18,7 +18,7 @@ use shared::config::Config;
 use shared::db::Db;
 use shared::http::auth::RecentAuthenticator;
 use shared::http::vouched::Linker;
-use shared::http::{ApiError, Reply, Request};
+use shared::http::{ApiError, Reply, Request, unrouted};
 use shared::mail::Sender;
 use shared::privy::Privy;
 use shared::random::Random;
@@ -31,12 +31,13 @@ pub struct Deps {
     privy: Option<Privy>,
     sender: Sender,
     mails_per_account: u32,
+    mails_per_email: u32,
     clock: Clock,
     random: Random,
 }
 
 impl Deps {
-    /// Wires, beside what its parts do, `RATE_LIMIT_MAIL_PER_ACCOUNT` (5).
+    /// Wires, beside what its parts do, `RATE_LIMIT_MAIL_PER_ACCOUNT` (5) and `RATE_LIMIT_MAIL_PER_EMAIL` (3).
     pub fn wire(config: &mut Config) -> Self {
         let upstream = Upstream::wire(config);
         Self {
@@ -46,6 +47,7 @@ impl Deps {
             privy: Privy::wire(config, &upstream),
             sender: Sender::wire(config),
             mails_per_account: config.number("RATE_LIMIT_MAIL_PER_ACCOUNT", 5, 1..=1_000_000),
+            mails_per_email: config.number("RATE_LIMIT_MAIL_PER_EMAIL", 3, 1..=1_000_000),
             clock: config.clock(),
             random: config.random(),
         }
@@ -57,6 +59,6 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         "GET /v1/auth/identities" => list::list(deps, request).await,
         "POST /v1/auth/identities" => link::link(deps, request).await,
         "DELETE /v1/auth/identities/{kind}" => unlink::unlink(deps, request).await,
-        route => Err(ApiError::internal(format!("the template sends {route} here"))),
+        _ => Err(unrouted(request)),
     }
 }

@@ -13,7 +13,7 @@ use shared::http::vouched::proven_email;
 use shared::http::{ApiError, Reply, Request, StatusCode, limit, sign_in_not_configured};
 use shared::mail::{Kind, NewMail};
 use shared::one_time_token::{self, Purpose};
-use shared::rate_limit::Limit;
+use shared::rate_limit::{self, Limit};
 
 use crate::Deps;
 
@@ -63,6 +63,9 @@ async fn by_mail(
     // Counted by itself, so that a request that fails is counted all the same.
     let mails = Limit::new("mail:account", &claims.sub.to_string(), deps.mails_per_account);
     limit::check(connection.client(), &[mails], now).await?;
+    // However many accounts ask, nobody's mailbox is filled; and none of them learns what others asked.
+    let to_one = Limit::new("link_email:email", email.as_str(), deps.mails_per_email);
+    let is_sent = rate_limit::count(connection.client(), &[to_one], now).await?.is_ok();
     let (tx, session) = deps.auth.begin(&mut connection, bearer, now).await?;
     let user_id = session.user_id;
     account::may_link(&tx, user_id).await?;
@@ -73,14 +76,17 @@ async fn by_mail(
     if has_one {
         return Err(LinkError::Claim(ClaimError::HasOne).into());
     }
+    if !is_sent {
+        return Ok(asked());
+    }
     let token = one_time_token::issue(&tx, (user_id, Purpose::LinkEmail, email), &deps.random, now).await?;
     let mail = NewMail { user_id, kind: Kind::LinkEmail, to: email, token: Some(&token), about: None };
     let written = deps.sender.mails.put(&tx, &mail, now).await?;
     let entry = Entry {
         user_id: Some(user_id),
         action: "identity.link_requested",
-        resource: ("session", &session.id.to_string()),
-        details: json!({ "kind": IdentityKind::Email }),
+        resource: ("user", &user_id.to_string()),
+        details: json!({ "kind": IdentityKind::Email, "session": session.id }),
         origin: request.origin(),
         now,
     };
@@ -88,7 +94,11 @@ async fn by_mail(
     db::commit(tx).await?;
     drop(connection);
     deps.sender.send_now(&deps.db, written).await;
-    Ok(Reply::json(StatusCode::ACCEPTED, &Asked { status: "mail_sent" }))
+    Ok(asked())
+}
+
+fn asked() -> Reply {
+    Reply::json(StatusCode::ACCEPTED, &Asked { status: "mail_sent" })
 }
 
 async fn by_privy(

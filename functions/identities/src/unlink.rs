@@ -26,9 +26,9 @@ pub async fn unlink(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let entry = Entry {
         user_id: Some(user_id),
         action: "identity.unlinked",
-        resource: ("session", &session.id.to_string()),
+        resource: ("user", &user_id.to_string()),
         // An address is personal, and this row outlives the account.
-        details: json!({ "kind": kind, "sessionsEnded": sessions_ended }),
+        details: json!({ "kind": kind, "session": session.id, "sessionsEnded": sessions_ended }),
         origin: request.origin(),
         now,
     };

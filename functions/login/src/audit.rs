@@ -44,7 +44,7 @@ pub async fn failed(
     let entry = Entry {
         user_id: Some(user_id.unwrap_or(nobody)),
         action: "login.failed",
-        resource: ("account", &user_id.unwrap_or(nobody).to_string()),
+        resource: ("user", &user_id.unwrap_or(nobody).to_string()),
         details: json!({ "by": "email" }),
         origin: request.origin(),
         now,

@@ -14,10 +14,9 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db};
 use shared::http::limit;
-use shared::http::signed_in::SignedIn;
+use shared::http::signed_in::{self, SignedIn};
 use shared::http::vouched::{Vouched, proven_email};
 use shared::http::{ApiError, Reply, Request, StatusCode, sign_in_not_configured};
-use shared::metrics;
 use shared::privy::Privy;
 use shared::random::Random;
 use shared::session::Device;
@@ -51,11 +50,7 @@ impl Deps {
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let outcome = sign_in(deps, request).await;
-    match &outcome {
-        Ok(_) => metrics::count("SignInAccepted"),
-        Err(error) if error.code.parts().1.is_client_error() => metrics::count("SignInRefused"),
-        Err(_) => {}
-    }
+    signed_in::count(&outcome);
     outcome
 }
 

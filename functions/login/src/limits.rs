@@ -51,16 +51,11 @@ impl Limits {
         let limits = [
             Limit::new("login:address:account", &format!("{address}\n{account}"), self.pair),
             self.address(request),
-            Limit::new("login:account", account, self.account),
         ];
-        let counts = rate_limit::counts(client, &limits, now).await?;
-        let [pair, by_address, by_account] = &limits;
-        let [first, second, third] = counts[..] else {
-            return Err(ApiError::internal("three limits have another number of counts"));
-        };
-        pair.judge(first, now).map_err(limit::refusal)?;
-        by_address.judge(second, now).map_err(limit::refusal)?;
-        match by_account.judge(third, now) {
+        limit::check(client, &limits, now).await?;
+        // By itself: what one address may not try any more uses up nothing of the account's.
+        let by_account = Limit::new("login:account", account, self.account);
+        match rate_limit::count(client, &[by_account], now).await? {
             Ok(()) => Ok(None),
             Err(_) if account::is_known_from(client, email, &address).await? => Ok(Some(DELAY)),
             Err(exceeded) => Err(limit::refusal(exceeded)),

@@ -1,12 +1,11 @@
-use std::time::Duration;
-
 use shared::account::{self, IdentityKind};
 use shared::crypto::Secret;
 use shared::db;
 use shared::email::Email;
+use shared::http::by_mail::until_a_whole_second;
 use shared::http::signed_in::{Arrival, SignedIn};
 use shared::http::{ApiError, ErrorCode, Request, account_deleted};
-use shared::password::{self, NewPassword, Password, Verdict};
+use shared::password::{self, HashError, NewPassword, Password, Verdict};
 use shared::session::Device;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -14,9 +13,6 @@ use uuid::Uuid;
 
 use crate::{Deps, audit};
 
-/// Every refusal of a password is answered this long after it came, whatever it took to know: longer than the slowest
-/// hash takes, and than writing it down.
-const REFUSED_AFTER: Duration = Duration::from_secs(1);
 /// A password may be hashed anew, or changed, by another request between its being read and being used.
 const ATTEMPTS: u32 = 3;
 
@@ -48,7 +44,8 @@ pub async fn sign_in(
             Ok(verified) => verified,
             Err(user_id) => {
                 audit::failed(deps, request, (email, user_id), now).await?;
-                tokio::time::sleep_until(came + REFUSED_AFTER).await;
+                // Whatever it took to know, and to write it down.
+                until_a_whole_second(came).await;
                 return Err(refused());
             }
         };
@@ -69,7 +66,14 @@ async fn verify(
     drop(connection);
     let (user_id, hash) = account.map(|account| (account.user_id, account.hash)).unzip();
     let hash = hash.flatten();
-    let verdict = password::verify(password, hash.as_ref()).await?;
+    let verdict = match password::verify(password, hash.as_ref()).await {
+        // To be told from any other refusal it would have to be answered otherwise: the operator alone is told.
+        Err(error @ (HashError::Unreadable | HashError::Refused(_))) => {
+            tracing::error!(target: "login", ?user_id, %error, "a password cannot be checked");
+            Verdict::Wrong
+        }
+        verdict => verdict?,
+    };
     let (Some(user_id), Some(hash), true) = (user_id, hash, verdict != Verdict::Wrong) else {
         return Ok(Err(user_id));
     };

@@ -45,12 +45,12 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let mut connection = deps.db.connection().await?;
     let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
     // Of two at once, the one that came second has nothing left to write down.
-    if own::end(&tx, session.id, Reach::Own(session.user_id), ("logout", now)).await? {
+    if own::end(&tx, session.id, Reach::Own(session.user_id), (Ended::Logout, now)).await? {
         let entry = Entry {
             user_id: Some(session.user_id),
             action: "session.ended",
             resource: ("session", &session.id.to_string()),
-            details: json!({ "reason": "logout" }),
+            details: json!({ "reason": Ended::Logout }),
             origin: request.origin(),
             now,
         };

@@ -9,24 +9,30 @@
 //! For the owner and for administrators. What concerns an account's safety is told whatever stands here.
 
 use serde::Deserialize;
+use shared::audit::{Auditor, Entry};
 use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
-use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, version};
+use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, unrouted, version};
 use shared::preferences::{self, Change, DEFAULTS, Preferences, SomeTopics};
 use shared::user;
-use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
     auth: Authenticator,
+    audit: Auditor,
     clock: Clock,
 }
 
 impl Deps {
     pub fn wire(config: &mut Config) -> Self {
-        Self { db: Db::wire(config), auth: Authenticator::wire(config), clock: config.clock() }
+        Self {
+            db: Db::wire(config),
+            auth: Authenticator::wire(config),
+            audit: Auditor::wire(config),
+            clock: config.clock(),
+        }
     }
 }
 
@@ -51,13 +57,13 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
             let body: Body = if request.body.is_empty() { Body::default() } else { request.json()? };
             write(deps, request, (DEFAULTS.into(), DEFAULTS.into()), body.version).await
         }
-        _ => Err(ApiError::new(ErrorCode::NotFound, "no such path")),
+        _ => Err(unrouted(request)),
     }
 }
 
 async fn read(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = user_id(request)?;
+    let user_id = request.path_id("userId")?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
@@ -77,15 +83,27 @@ async fn write(
     in_body: Option<i64>,
 ) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = user_id(request)?;
+    let user_id = request.path_id("userId")?;
     let expected = version::expected(request, in_body)?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
     let (tx, session) = deps.auth.begin(&mut connection, &bearer, now).await?;
     auth::owner_or_admin(&session, user_id)?;
+    user::act_for(&tx, user_id).await?;
     let changed = preferences::change(&tx, user_id, &Change { email, push, expected }, now).await?;
     if let Some(preferences) = changed {
+        if session.user_id != user_id {
+            let entry = Entry {
+                user_id: Some(user_id),
+                action: "preferences.changed",
+                resource: ("user", &user_id.to_string()),
+                details: serde_json::json!({ "by": session.user_id }),
+                origin: request.origin(),
+                now,
+            };
+            deps.audit.append(&tx, &entry).await?;
+        }
         db::commit(tx).await?;
         return Ok(answer(&preferences));
     }
@@ -95,10 +113,6 @@ async fn write(
 
 fn answer(preferences: &Preferences) -> Reply {
     version::tagged(Reply::ok(preferences), preferences.version)
-}
-
-fn user_id(request: &Request) -> Result<Uuid, ApiError> {
-    request.path_parameter("userId").parse().map_err(|_| ApiError::invalid("userId", "must be a UUID"))
 }
 
 fn not_found() -> ApiError {

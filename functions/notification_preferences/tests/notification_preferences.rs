@@ -124,7 +124,7 @@ async fn an_administrator_s_change_of_somebody_else_s_is_audited_there_and_one_s
     }
     let audited = format!(
         "SELECT count(*) FROM audit_logs WHERE action = 'preferences.changed' AND chain = '{alice}'
-         AND user_id = '{alice}' AND details = '{{\"by\": \"{}\"}}'",
+         AND user_id = '{alice}' AND details ->> 'by' = '{}'",
         scene.admin.user_id,
         alice = scene.alice.user_id
     );

@@ -24,7 +24,7 @@ use shared::config::Config;
 use shared::crypto::{KeyRing, SealingKeys};
 use shared::db::Db;
 use shared::http::auth::Authenticator;
-use shared::http::{ApiError, ErrorCode, Reply, Request};
+use shared::http::{ApiError, Reply, Request, unrouted};
 use shared::random::Random;
 use shared::secrets::SecretHandle;
 
@@ -64,6 +64,6 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         "POST /v1/private-beta/status" => public::status(deps, request).await,
         "GET /v1/private-beta/users" => lists::users(deps, request).await,
         "GET /v1/private-beta/debug" => lists::debug(deps, request).await,
-        _ => Err(ApiError::new(ErrorCode::NotFound, "no such path")),
+        _ => Err(unrouted(request)),
     }
 }

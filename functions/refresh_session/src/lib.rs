@@ -130,7 +130,7 @@ async fn end_reused(
 ) -> Result<(), ApiError> {
     let tx = connection.transaction().await?;
     let reach = Reach::Own(found.user_id);
-    if own::end(&tx, found.session_id, reach, ("refresh_token_reused", now)).await? {
+    if own::end(&tx, found.session_id, reach, (Ended::RefreshTokenReused, now)).await? {
         let entry = Entry {
             user_id: Some(found.user_id),
             action: REUSED,

@@ -140,7 +140,7 @@ async fn make(
     let entry = Entry {
         user_id: Some(user_id),
         action: "account.registered",
-        resource: ("account", &user_id.to_string()),
+        resource: ("user", &user_id.to_string()),
         details: json!({ "identity": "email", "session": signed_in.session_id }),
         origin: request.origin(),
         now,

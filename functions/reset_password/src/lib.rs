@@ -12,7 +12,7 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::Db;
 use shared::http::by_mail::ByMail;
-use shared::http::{ApiError, Reply, Request};
+use shared::http::{ApiError, Reply, Request, unrouted};
 use shared::one_time_token::Purpose;
 use shared::random::Random;
 
@@ -41,6 +41,7 @@ impl Deps {
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     match request.route.as_str() {
         "POST /v1/auth/password/forgot" => deps.by_mail.ask(&deps.db, request, Purpose::ResetPassword).await,
-        _ => reset::reset(deps, request).await,
+        "POST /v1/auth/password/reset" => reset::reset(deps, request).await,
+        _ => Err(unrouted(request)),
     }
 }

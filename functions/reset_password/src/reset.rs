@@ -41,9 +41,7 @@ pub async fn reset(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let limits = [limit::per_address("reset_password", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
     // Hashing is dear, and a password that is refused must not cost the token.
-    if !one_time_token::is_good(connection.client(), token.expose(), &PURPOSES, now).await? {
-        return Err(gone());
-    }
+    one_time_token::find(connection.client(), token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
     drop(connection);
     if deps.breaches.know(password.as_given().expose()).await {
         return Err(ApiError::invalid("password", "is known from a breach; choose another one"));
@@ -76,12 +74,12 @@ async fn carry_out(
     }
     // The password before the sessions: a sign-in with the old one is over before, or finds it gone.
     password::set(tx, user_id, hash, now).await?;
-    let sessions_ended = own::end_all(tx, user_id, "password_reset", now).await?;
+    let sessions_ended = own::end_all(tx, user_id, Ended::PasswordReset, now).await?;
     one_time_token::delete_all(tx, user_id).await?;
     let entry = Entry {
         user_id: Some(user_id),
         action: "password.reset",
-        resource: ("account", &user_id.to_string()),
+        resource: ("user", &user_id.to_string()),
         details: json!({ "sessionsEnded": sessions_ended, "identitiesRemoved": proven.identities_removed }),
         origin: request.origin(),
         now,

@@ -5,14 +5,13 @@ use serde::Deserialize;
 use serde_json::json;
 use shared::crypto::Secret;
 use shared::db::{self, Transaction};
-use shared::http::{ApiError, ErrorCode, Reply, Request};
+use shared::http::{self, ApiError, ErrorCode, Reply, Request};
 use shared::session::own::{self, Change, Reach};
 use shared::session::{Device, Platform};
 use uuid::Uuid;
 
 use crate::{Call, not_found};
 
-const MAX_DEVICE_ID_CHARS: usize = 128;
 const MAX_PUSH_TOKEN_CHARS: usize = 4_096;
 
 #[derive(Deserialize)]
@@ -40,7 +39,7 @@ pub enum Wish {
 impl Wish {
     pub fn device(request: &Request) -> Result<Self, ApiError> {
         let body: DeviceBody = request.json()?;
-        device_id(body.device_id.as_deref())?;
+        http::device(body.device_id.as_deref(), body.platform)?;
         Ok(Self::Device(body.device_id, body.platform))
     }
 
@@ -62,16 +61,6 @@ impl Wish {
             Self::Extend => Some("session.extended"),
             Self::PushToken(_) => Some("session.push_token_set"),
         }
-    }
-}
-
-/// Refuses a device's name that is none.
-pub fn device_id(given: Option<&str>) -> Result<(), ApiError> {
-    let fits = |id: &str| (1..=MAX_DEVICE_ID_CHARS).contains(&id.chars().count()) && !id.contains('\0');
-    if given.is_none_or(fits) {
-        Ok(())
-    } else {
-        Err(ApiError::invalid("deviceId", "must have 1 to 128 characters"))
     }
 }
 

@@ -3,12 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::db::{self, Transaction};
-use shared::http::{ApiError, ErrorCode, HeaderValue, Reply, Request, StatusCode, header, idempotent};
+use shared::http::{self, ApiError, ErrorCode, HeaderValue, Reply, Request, StatusCode, header, idempotent};
 use shared::session::child::NewChild;
 use shared::session::{Device, Platform};
 use uuid::Uuid;
 
-use crate::change::device_id;
 use crate::{Call, Shown};
 
 const MAX_KEY_CHARS: usize = 255;
@@ -41,7 +40,7 @@ struct Answer<'a> {
 impl Asked {
     pub fn of(request: &Request) -> Result<Self, ApiError> {
         let body: Body = request.json()?;
-        device_id(body.device_id.as_deref())?;
+        http::device(body.device_id.as_deref(), body.platform)?;
         if let Some(key) = &body.idempotency_key
             && (!(1..=MAX_KEY_CHARS).contains(&key.chars().count()) || key.contains('\0'))
         {

@@ -4,14 +4,11 @@ use serde::Serialize;
 use serde_json::json;
 use shared::db::{self, Transaction};
 use shared::http::{ApiError, Reply};
+use shared::session::Ended;
 use shared::session::own::{self, Reach};
 use uuid::Uuid;
 
 use crate::{Call, not_found};
-
-/// Why a session ended, as its row has it.
-const BY_OWNER: &str = "ended";
-const BY_ADMIN: &str = "ended_by_admin";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,8 +18,8 @@ struct Answer {
     ended: u64,
 }
 
-fn reason(call: &Call<'_>, user_id: Uuid) -> &'static str {
-    if call.session.user_id == user_id { BY_OWNER } else { BY_ADMIN }
+fn reason(call: &Call<'_>, user_id: Uuid) -> Ended {
+    if call.session.user_id == user_id { Ended::ByOwner } else { Ended::ByAdmin }
 }
 
 /// Ended twice is ended: the second time changes nothing and answers the same.

@@ -28,10 +28,11 @@ use shared::clock::Clock;
 use shared::config::Config;
 use shared::db::{Db, Transaction};
 use shared::http::auth::{self, Authenticator};
-use shared::http::{ApiError, ErrorCode, Reply, Request};
+use shared::http::{ApiError, ErrorCode, Reply, Request, unrouted};
 use shared::random::Random;
-use shared::session::own::{self, SessionInfo};
+use shared::session::own::SessionInfo;
 use shared::session::{Session, Sessions};
+use shared::user;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -94,27 +95,23 @@ impl Asked {
     fn of(request: &Request) -> Result<Self, ApiError> {
         Ok(match request.route.as_str() {
             "POST /v1/sessions" => Self::Create(create::Asked::of(request)?),
-            "GET /v1/sessions/{id}" => Self::One(id(request, "id")?),
-            "PUT /v1/sessions/{id}" => Self::Change(id(request, "id")?, change::Wish::device(request)?),
-            "DELETE /v1/sessions/{id}" => Self::End(id(request, "id")?),
-            "POST /v1/sessions/{id}/activity" => Self::Change(id(request, "id")?, change::Wish::Seen),
+            "GET /v1/sessions/{id}" => Self::One(request.path_id("id")?),
+            "PUT /v1/sessions/{id}" => Self::Change(request.path_id("id")?, change::Wish::device(request)?),
+            "DELETE /v1/sessions/{id}" => Self::End(request.path_id("id")?),
+            "POST /v1/sessions/{id}/activity" => Self::Change(request.path_id("id")?, change::Wish::Seen),
             "PUT /v1/sessions/{id}/push-token" => {
-                Self::Change(id(request, "id")?, change::Wish::push_token(request)?)
+                Self::Change(request.path_id("id")?, change::Wish::push_token(request)?)
             }
-            "POST /v1/sessions/{id}/extend" => Self::Change(id(request, "id")?, change::Wish::Extend),
+            "POST /v1/sessions/{id}/extend" => Self::Change(request.path_id("id")?, change::Wish::Extend),
             "GET /v1/sessions/user/{userId}" => {
-                Self::List(id(request, "userId")?, shared::http::page::Page::of(request)?)
+                Self::List(request.path_id("userId")?, shared::http::page::Page::of(request)?)
             }
-            "GET /v1/sessions/user/{userId}/active" => Self::LastUsed(id(request, "userId")?),
-            "GET /v1/sessions/user/{userId}/stats" => Self::Statistics(id(request, "userId")?),
-            "DELETE /v1/sessions/user/{userId}/all" => Self::EndAll(id(request, "userId")?),
-            _ => return Err(ApiError::new(ErrorCode::NotFound, "there is nothing here")),
+            "GET /v1/sessions/user/{userId}/active" => Self::LastUsed(request.path_id("userId")?),
+            "GET /v1/sessions/user/{userId}/stats" => Self::Statistics(request.path_id("userId")?),
+            "DELETE /v1/sessions/user/{userId}/all" => Self::EndAll(request.path_id("userId")?),
+            _ => return Err(unrouted(request)),
         })
     }
-}
-
-fn id(request: &Request, name: &'static str) -> Result<Uuid, ApiError> {
-    request.path_parameter(name).parse().map_err(|_| ApiError::invalid(name, "is not a UUID"))
 }
 
 /// A request whose session stands.
@@ -148,7 +145,7 @@ impl Call<'_> {
     /// Lets the account itself pass, and administrators if there is such an account.
     async fn may_reach(&self, tx: &Transaction<'_>, user_id: Uuid) -> Result<(), ApiError> {
         auth::owner_or_admin(self.session, user_id)?;
-        if self.session.user_id == user_id || own::has_account(tx, user_id).await? {
+        if self.session.user_id == user_id || user::exists(tx, user_id).await? {
             Ok(())
         } else {
             Err(ApiError::new(ErrorCode::NotFound, "no account has this id"))

@@ -21,8 +21,7 @@ pub async fn hand_over(deps: &Deps, asked: &Asked<'_>) -> Result<Reply, ApiError
     let (saga, now) = (&deps.saga, asked.now);
     let ring = saga.sealing.get().await?;
     let mut connection = saga.db.connection().await?;
-    let tx = connection.transaction().await?;
-    let session = deps.auth.enter(&tx, &asked.bearer, now).await?;
+    let (tx, session) = deps.auth.begin(&mut connection, &asked.bearer, now).await?;
     let handed = handover::take(&tx, &session, (&ring, &saga.audit), (asked.request.origin(), now)).await?;
     db::commit(tx).await?;
     Ok(Reply::ok(&Answer { seed: handed.words.expose(), erased_at: handed.erased_at }))

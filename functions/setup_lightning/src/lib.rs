@@ -64,8 +64,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
 /// Every one of these may call providers. By itself, so that a request that fails is counted all the same.
 async fn count(deps: &Deps, asked: &Asked<'_>) -> Result<(), ApiError> {
     let mut connection = deps.saga.db.connection().await?;
-    let tx = connection.transaction().await?;
-    let session = deps.auth.sessions.enter(&tx, &asked.bearer, asked.now).await?;
+    let (tx, session) = deps.auth.sessions.begin(&mut connection, &asked.bearer, asked.now).await?;
     let subject = session.user_id.to_string();
     limit::check(&tx, &[Limit::new("setup_lightning", &subject, deps.per_user)], asked.now).await?;
     Ok(db::commit(tx).await?)

@@ -36,6 +36,9 @@ pub async fn run(deps: &Deps, asked: &Asked<'_>, claimed: Option<Claimed>) -> Re
 
 /// How the account's setup stands. Asking for it runs nothing.
 pub async fn status(deps: &Deps, asked: &Asked<'_>) -> Result<Reply, ApiError> {
+    let connection = deps.saga.db.connection().await?;
+    deps.auth.sessions.count(connection.client(), &asked.bearer, asked.now).await?;
+    drop(connection);
     let (status, retry_after) = read(deps, asked).await?;
     let reply = Reply::ok(&status);
     Ok(match retry_after {

@@ -5,7 +5,7 @@ use shared::http::{ApiError, Reply, Request};
 use shared::user;
 use time::OffsetDateTime;
 
-use crate::{Deps, forbidden, not_found, parse};
+use crate::{Deps, forbidden, not_found};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,7 +17,7 @@ struct Answer {
 /// For the owner alone: nobody else knows whether they are there.
 pub async fn note(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = parse::user_id(request)?;
+    let user_id = request.path_id("id")?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;

@@ -5,12 +5,12 @@ use shared::http::{ApiError, Reply, Request};
 use shared::mail::Kind;
 use shared::user;
 
-use crate::{Deps, answer, not_found, parse};
+use crate::{Deps, answer, not_found};
 
 /// A repeat by an administrator gets the account as it was deleted. Its owner has no session left to repeat it with.
 pub async fn delete(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = parse::user_id(request)?;
+    let user_id = request.path_id("id")?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;

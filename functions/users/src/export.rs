@@ -9,7 +9,7 @@ use shared::user::export::{self, Entry, Identity, Lightning, Part, Section, Subs
 use shared::user::{self, User};
 use uuid::Uuid;
 
-use crate::{Deps, not_found, parse};
+use crate::{Deps, not_found};
 
 /// As many rows of each list as a page may have.
 const WHOLE: Page = Page { limit: 200, after: None };
@@ -31,7 +31,7 @@ struct Export {
 /// Everything, with the first page of what grows; or one more page of one list, `?section=` and `?cursor=`.
 pub async fn export(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = parse::user_id(request)?;
+    let user_id = request.path_id("id")?;
     let section = section(request)?;
     let page = Page::of(request)?;
     let now = deps.clock.now();

@@ -9,7 +9,7 @@ use crate::{Deps, answer, not_found, parse};
 
 pub async fn by_id(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = parse::user_id(request)?;
+    let user_id = request.path_id("id")?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;

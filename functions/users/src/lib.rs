@@ -34,7 +34,7 @@ use shared::config::Config;
 use shared::crypto::{KeyRing, SealingKeys};
 use shared::db::Db;
 use shared::http::auth::RecentAuthenticator;
-use shared::http::{ApiError, ErrorCode, Reply, Request, version};
+use shared::http::{ApiError, ErrorCode, Reply, Request, unrouted, version};
 use shared::mail::Mails;
 use shared::random::Random;
 use shared::secrets::SecretHandle;
@@ -79,7 +79,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         "POST /v1/users/{id}/activity" => activity::note(deps, request).await,
         "GET /v1/users/privy/{privyId}" => find::by_privy(deps, request).await,
         "GET /v1/users/wallet/{walletAddress}" => find::by_wallet(deps, request).await,
-        _ => Err(ApiError::new(ErrorCode::NotFound, "no such path")),
+        _ => Err(unrouted(request)),
     }
 }
 

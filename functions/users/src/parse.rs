@@ -1,13 +1,7 @@
-use shared::http::{ApiError, Request};
-use uuid::Uuid;
+use shared::http::ApiError;
 
 const MAX_PRIVY_ID_CHARS: usize = 255;
 const MAX_DISPLAY_NAME_CHARS: usize = 128;
-
-/// The account named in the path.
-pub fn user_id(request: &Request) -> Result<Uuid, ApiError> {
-    request.path_parameter("id").parse().map_err(|_| ApiError::invalid("id", "must be a UUID"))
-}
 
 pub fn privy_id(text: &str) -> Result<&str, ApiError> {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());

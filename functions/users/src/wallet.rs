@@ -8,7 +8,7 @@ use shared::wallet::{self, Address, Claimed};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Deps, LOCK_TTL, answer, forbidden, not_found, parse};
+use crate::{Deps, LOCK_TTL, answer, forbidden, not_found};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,7 +19,7 @@ struct Body {
 /// For the owner alone: it is a claim, and nobody claims for another.
 pub async fn register(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let bearer = auth::bearer(request)?;
-    let user_id = parse::user_id(request)?;
+    let user_id = request.path_id("id")?;
     let Body { wallet_address } = request.json()?;
     let now = deps.clock.now();
 

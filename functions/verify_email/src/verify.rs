@@ -1,19 +1,25 @@
 //! The token that was mailed comes back: the address is the account's, or becomes one of its ways to sign in.
+//!
+//! An address that an account registered with is proven by whoever reads the mailbox, on whatever device. An address that
+//! an account asked to link is another matter: its mailbox may be a stranger's, who clicks without thinking, or the
+//! account a victim's, whose session was stolen for a minute. Whoever brings that token holds a session of the account.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::account;
 use shared::audit::Entry;
 use shared::crypto::Secret;
-use shared::db::{self, Transaction};
-use shared::http::{ApiError, ErrorCode, Reply, Request, limit};
+use shared::db::{self, Connection, Transaction};
+use shared::http::{ApiError, ErrorCode, Reply, Request, auth, limit};
 use shared::mail::{Kind, Written};
 use shared::metrics;
-use shared::one_time_token::{self, Purpose, Taken};
+use shared::one_time_token::{self, Purpose, Standing, Taken};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Deps;
+
+const PURPOSES: [Purpose; 2] = [Purpose::VerifyEmail, Purpose::LinkEmail];
 
 #[derive(Deserialize)]
 struct Body {
@@ -35,9 +41,8 @@ pub async fn verify(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let mut connection = deps.db.connection().await?;
     let limits = [limit::per_address("verify_email", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
-    let tx = connection.transaction().await?;
-    let purposes = [Purpose::VerifyEmail, Purpose::LinkEmail];
-    let taken = one_time_token::take(&tx, token.expose(), &purposes, now).await?.ok_or_else(gone)?;
+    let tx = begin(deps, &mut connection, (request, &token), now).await?;
+    let taken = one_time_token::take(&tx, token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
     let told = carry_out(deps, &tx, (request, &taken), now).await?;
     db::commit(tx).await?;
     drop(connection);
@@ -45,6 +50,23 @@ pub async fn verify(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     metrics::count("EmailVerified");
     deps.by_mail.sender.send_now(&deps.db, told).await;
     Ok(Reply::ok(&Answer { user_id: taken.user_id, email: taken.email.as_str(), email_verified: true }))
+}
+
+/// The transaction in which the token may be taken. One that is refused here stays as good as it was.
+async fn begin<'c>(
+    deps: &Deps,
+    connection: &'c mut Connection,
+    (request, token): (&Request, &Secret<String>),
+    now: OffsetDateTime,
+) -> Result<Transaction<'c>, ApiError> {
+    let found = one_time_token::find(connection.client(), token.expose(), &PURPOSES, now).await?;
+    let Standing { user_id, purpose } = found.ok_or_else(gone)?;
+    if purpose != Purpose::LinkEmail {
+        return Ok(connection.transaction().await?);
+    }
+    let bearer = auth::bearer(request)?;
+    let (tx, session) = deps.auth.begin(connection, &bearer, now).await?;
+    if session.user_id == user_id { Ok(tx) } else { Err(another_accounts()) }
 }
 
 async fn carry_out(
@@ -64,7 +86,7 @@ async fn carry_out(
     let entry = Entry {
         user_id: Some(*user_id),
         action: if links { "identity.linked" } else { "email.verified" },
-        resource: ("account", &user_id.to_string()),
+        resource: ("user", &user_id.to_string()),
         details: json!({ "kind": "email" }),
         origin: request.origin(),
         now,
@@ -79,6 +101,10 @@ async fn carry_out(
         .mails
         .tell(tx, (*user_id, Kind::IdentityLinked, Some("this address")), now)
         .await?)
+}
+
+fn another_accounts() -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, "sign in to the account that asked for the address, then repeat this")
 }
 
 fn gone() -> ApiError {

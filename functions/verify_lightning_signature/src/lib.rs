@@ -19,7 +19,7 @@ use shared::http::limit::SignInLimits;
 use shared::http::wish::Wishes;
 use shared::http::{ApiError, Reply, Request};
 use shared::lightning::{Did, MessageSignature, Pubkey};
-use shared::metrics;
+use shared::mail::{Kind, Mails};
 use shared::random::Random;
 use shared::secrets::SecretHandle;
 use shared::session::Sessions;
@@ -32,6 +32,7 @@ pub struct Deps {
     issuer: TokenIssuer,
     sessions: Sessions,
     audit: Auditor,
+    mails: Mails,
     firebase: Option<SecretHandle<ServiceAccount>>,
     clock: Clock,
     random: Random,
@@ -46,6 +47,7 @@ impl Deps {
             issuer: TokenIssuer::wire(config),
             sessions: Sessions::wire(config),
             audit: Auditor::wire(config),
+            mails: Mails::wire(config),
             firebase: config.optional_secret::<ServiceAccountDocument, ServiceAccount>("FIREBASE_SECRET"),
             clock: config.clock(),
             random: config.random(),
@@ -68,11 +70,7 @@ struct Body {
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let outcome = sign_in(deps, request).await;
-    match &outcome {
-        Ok(_) => metrics::count("SignInAccepted"),
-        Err(error) if error.code.parts().1.is_client_error() => metrics::count("SignInRefused"),
-        Err(_) => {}
-    }
+    signed_in::count(&outcome);
     outcome
 }
 
@@ -108,6 +106,9 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         now,
     };
     deps.audit.append(&tx, &entry).await?;
+    if let Decision::Link(_) = decision {
+        deps.mails.tell(&tx, (user_id, Kind::IdentityLinked, Some("a node")), now).await?;
+    }
     if let Decision::StepUp(_) = decision {
         let reply = answer::approval(deps, &tx, (&challenge, user_id), now).await?;
         db::commit(tx).await?;

@@ -116,15 +116,16 @@ async fn lock(client: &impl GenericClient, external: &External<'_>) -> Result<()
     .map(drop)
 }
 
-/// The account to join: its address is proven, and it has none of this kind yet. Locked, so that it has not lost the
-/// address by the time this one is added.
+/// The account to join: its address is proven, it has none of this kind yet, and its owner has unlinked none. Whoever took
+/// over what was unlinked would otherwise be back at the next sign-in. Locked, so that it has not lost the address by the
+/// time this one is added.
 async fn host(client: &impl GenericClient, external: &External<'_>) -> Result<Option<Uuid>, ComeError> {
     let Some(email) = external.proven_email else { return Ok(None) };
     let row = query_opt(
         client,
         "SELECT i.user_id, u.deleted_at IS NOT NULL AS deleted,
-                EXISTS (SELECT 1 FROM identities o
-                        WHERE o.user_id = i.user_id AND o.kind = $2 AND o.retired_at IS NULL) AS occupied
+                $2 = ANY (u.unlinked_kinds) OR EXISTS (SELECT 1 FROM identities o
+                        WHERE o.user_id = i.user_id AND o.kind = $2 AND o.retired_at IS NULL) AS closed
          FROM identities i JOIN users u ON u.id = i.user_id
          WHERE i.kind = 'email' AND i.subject = $1 AND i.verified_at IS NOT NULL AND i.retired_at IS NULL
          FOR NO KEY UPDATE OF u, i",
@@ -133,7 +134,7 @@ async fn host(client: &impl GenericClient, external: &External<'_>) -> Result<Op
     .await?;
     match row {
         Some(row) if row.get("deleted") => Err(ComeError::Deleted),
-        Some(row) if row.get("occupied") => Ok(None),
+        Some(row) if row.get("closed") => Ok(None),
         row => Ok(row.map(|row| row.get("user_id"))),
     }
 }

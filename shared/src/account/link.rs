@@ -26,9 +26,7 @@ impl From<DbError> for LinkError {
 pub async fn may_link(client: &impl GenericClient, user_id: Uuid) -> Result<(), LinkError> {
     let row = query_opt(
         client,
-        // An address that an administrator wrote down for somebody with another way in is no way in itself.
-        "SELECT (SELECT coalesce(bool_or(kind = 'email' AND verified_at IS NULL) AND bool_and(kind = 'email'), false)
-                 FROM identities WHERE user_id = $1 AND retired_at IS NULL) AS unproven
+        "SELECT account_is_unproven($1) AS unproven
          FROM users WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
         &[(&user_id, Type::UUID)],
     )
@@ -50,8 +48,28 @@ pub async fn link(
     may_link(client, user_id).await?;
     match find(client, identity.kind, identity.subject).await? {
         Some(found) if found.user_id == user_id => Ok(false),
-        _ => add(client, user_id, identity, now).await.map(|()| true).map_err(LinkError::Claim),
+        _ => {
+            add(client, user_id, identity, now).await.map_err(LinkError::Claim)?;
+            welcome_again(client, user_id, identity.kind).await?;
+            Ok(true)
+        }
     }
+}
+
+/// Who links a kind anew takes back that it was unlinked.
+async fn welcome_again(
+    client: &impl GenericClient,
+    user_id: Uuid,
+    kind: IdentityKind,
+) -> Result<(), DbError> {
+    execute(
+        client,
+        "UPDATE users SET unlinked_kinds = array_remove(unlinked_kinds, $2)
+         WHERE id = $1 AND $2 = ANY (unlinked_kinds)",
+        &[(&user_id, Type::UUID), (&kind.name(), Type::TEXT)],
+    )
+    .await
+    .map(drop)
 }
 
 /// Links an address whose mailbox has just answered, in place of one whose mailbox never did.

@@ -26,5 +26,5 @@ pub use node::{
     note_login, retire_node,
 };
 pub use prove::{Proven, prove_by_mail};
-pub use standing::{Standing, is_admin, is_known_from, note_sign_in};
+pub use standing::{Standing, hold, is_admin, is_known_from, note_sign_in};
 pub use unlink::{UnlinkError, Unlinked, unlink};

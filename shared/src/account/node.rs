@@ -57,35 +57,41 @@ async fn claim(
 }
 
 /// Gives the account that asked for it the node key that signed, by the rules of [`super::may_link`] and in one
-/// statement.
+/// statement; `None` when the session that asked for the challenge has ended, as those of a deleted account have.
 pub async fn link_node(
     client: &impl GenericClient,
-    user_id: Uuid,
+    (user_id, challenge_id): (Uuid, Uuid),
     pubkey: Pubkey,
     now: OffsetDateTime,
-) -> Result<Standing, LinkError> {
+) -> Result<Option<Standing>, LinkError> {
     let linked = query_opt(
         client,
+        // Both rows are held: whoever is just ending the session is waited for.
         "WITH account AS (
-             SELECT id,
-                    (SELECT coalesce(
-                                bool_or(kind = 'email' AND verified_at IS NULL) AND bool_and(kind = 'email'), false)
-                     FROM identities WHERE user_id = $1 AND retired_at IS NULL) AS unproven,
+             SELECT u.id, account_is_unproven(u.id) AS unproven,
                     EXISTS (SELECT 1 FROM admins WHERE user_id = $1) AS admin
-             FROM users WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
+             FROM users u JOIN sessions s ON s.user_id = u.id JOIN challenges c ON c.session_id = s.id
+             WHERE u.id = $1 AND u.deleted_at IS NULL AND c.id = $4 AND s.revoked_at IS NULL
+               AND s.idle_expires_at > $3 AND s.absolute_expires_at > $3
+             FOR NO KEY UPDATE OF u FOR SHARE OF s
          ), claimed AS (
              INSERT INTO identities (user_id, kind, subject, created_at, verified_at)
              SELECT id, 'node', $2, $3, $3 FROM account WHERE NOT unproven
          )
          SELECT unproven, admin FROM account",
-        &[(&user_id, Type::UUID), (&pubkey.to_string(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        &[
+            (&user_id, Type::UUID),
+            (&pubkey.to_string(), Type::TEXT),
+            (&now, Type::TIMESTAMPTZ),
+            (&challenge_id, Type::UUID),
+        ],
     )
     .await;
     match linked {
         Err(error) => Err(LinkError::Claim(ClaimError::of(error, IdentityKind::Node))),
-        Ok(None) => Err(LinkError::Deleted),
+        Ok(None) => Ok(None),
         Ok(Some(row)) if row.get("unproven") => Err(LinkError::EmailNotVerified),
-        Ok(Some(row)) => Ok(Standing { admin: row.get("admin") }),
+        Ok(Some(row)) => Ok(Some(Standing { admin: row.get("admin") })),
     }
 }
 
@@ -132,7 +138,7 @@ impl Identities {
 pub async fn identities(client: &impl GenericClient, user_id: Uuid) -> Result<Identities, DbError> {
     let rows = query(
         client,
-        "SELECT kind, subject, verified_at IS NOT NULL AS proven FROM identities
+        "SELECT kind, subject, account_is_unproven($1) AS unproven FROM identities
          WHERE user_id = $1 AND retired_at IS NULL",
         &[(&user_id, Type::UUID)],
     )
@@ -142,8 +148,7 @@ pub async fn identities(client: &impl GenericClient, user_id: Uuid) -> Result<Id
     Ok(Identities {
         dids: of_kind(IdentityKind::Did).map(|row| row.get("subject")).collect(),
         pubkey: of_kind(IdentityKind::Node).map(|row| row.get("subject")).next(),
-        unproven: !rows.is_empty()
-            && rows.len() == of_kind(IdentityKind::Email).filter(|row| !row.get::<_, bool>("proven")).count(),
+        unproven: rows.first().is_some_and(|row| row.get("unproven")),
     })
 }
 

@@ -28,6 +28,18 @@ pub async fn note_sign_in(
     Ok(row.map(|row| Standing { admin: row.get("admin") }))
 }
 
+/// Locks the account's row, which comes before all else of it: until the transaction ends nobody links, unlinks, resets or
+/// deletes. False when it was deleted.
+pub async fn hold(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
+    let row = query_opt(
+        client,
+        "SELECT 1 FROM users WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+        &[(&user_id, Type::UUID)],
+    )
+    .await?;
+    Ok(row.is_some())
+}
+
 /// Whether the account is an administrator's.
 pub async fn is_admin(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
     let row = query_opt(client, "SELECT 1 FROM admins WHERE user_id = $1", &[(&user_id, Type::UUID)]).await?;

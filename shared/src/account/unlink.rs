@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 use super::{Identity, IdentityKind};
 use crate::db::{DbError, GenericClient, Type, execute, query, query_opt};
+use crate::session::Ended;
 use crate::{one_time_token, password};
 
 /// Why an identity stays.
@@ -32,7 +33,7 @@ pub struct Unlinked {
 }
 
 /// Takes a way to sign in from the account, with the sessions it opened except `kept`, and with the password if it
-/// was the e-mail address.
+/// was the e-mail address. What was unlinked is not joined to the account again: see [`super::come`].
 pub async fn unlink(
     client: &impl GenericClient,
     (user_id, kept): (Uuid, Uuid),
@@ -57,6 +58,9 @@ pub async fn unlink(
              WHERE user_id = $1 AND kind = $2 AND retired_at IS NULL
                AND EXISTS (SELECT 1 FROM ways WHERE kind <> $2)
              RETURNING kind, subject, label, created_at, verified_at
+         ), noted AS (
+             UPDATE users SET unlinked_kinds = array_append(array_remove(unlinked_kinds, $2), $2)
+             WHERE id = $1 AND $2 IN ('discord', 'privy') AND EXISTS (SELECT 1 FROM gone)
          )
          SELECT gone.* FROM gone
          UNION ALL
@@ -90,13 +94,14 @@ async fn end_opened_by(
     loop {
         let ended = execute(
             client,
-            "UPDATE sessions SET revoked_at = $4, revoked_reason = 'identity.unlinked', push_token_sealed = NULL
+            "UPDATE sessions SET revoked_at = $4, revoked_reason = $5, push_token_sealed = NULL
              WHERE user_id = $1 AND identity_kind = $2 AND id <> $3 AND revoked_at IS NULL",
             &[
                 (&user_id, Type::UUID),
                 (&kind.name(), Type::TEXT),
                 (&kept, Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
+                (&Ended::IdentityUnlinked.name(), Type::TEXT),
             ],
         )
         .await?;

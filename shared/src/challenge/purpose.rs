@@ -81,8 +81,8 @@ pub enum Purpose {
     SignIn(ChallengeType),
     /// Approval of one payment.
     StepUp { amount_msat: i64, destination: String },
-    /// A key for an account that has none.
-    NodeLink { user_id: Uuid, new: Pubkey },
+    /// A key for an account that has none, asked for in one of its sessions.
+    NodeLink { user_id: Uuid, session_id: Uuid, new: Pubkey },
     /// Another key for an account that has one.
     NodeRebind { user_id: Uuid, old: Pubkey, new: Pubkey },
 }

@@ -18,7 +18,7 @@ pub async fn create(
         _ => (None, None),
     };
     let (user_id, new_pubkey) = match &challenge.purpose {
-        Purpose::NodeLink { user_id, new } | Purpose::NodeRebind { user_id, new, .. } => {
+        Purpose::NodeLink { user_id, new, .. } | Purpose::NodeRebind { user_id, new, .. } => {
             (Some(user_id), Some(new.to_string()))
         }
         _ => (None, None),
@@ -42,6 +42,14 @@ pub async fn create(
         ],
     )
     .await?;
+    if let Purpose::NodeLink { session_id, .. } = &challenge.purpose {
+        execute(
+            client,
+            "UPDATE challenges SET session_id = $2 WHERE id = $1",
+            &[(&challenge.id, Type::UUID), (session_id, Type::UUID)],
+        )
+        .await?;
+    }
     Ok(())
 }
 

@@ -60,11 +60,22 @@ impl Authenticator {
         bearer: &Bearer<'_>,
         now: OffsetDateTime,
     ) -> Result<(Transaction<'c>, Session), ApiError> {
-        let claims = self.claims(connection.client(), bearer, now).await?;
-        limit::check(connection.client(), &[self.limit(&claims)], now).await?;
+        let claims = self.count(connection.client(), bearer, now).await?;
         let tx = connection.transaction().await?;
         let session = enter(&tx, &claims, now).await?;
         Ok((tx, session))
+    }
+
+    /// Counts the request against its session, for what begins its transactions itself.
+    pub async fn count(
+        &self,
+        client: &impl GenericClient,
+        bearer: &Bearer<'_>,
+        now: OffsetDateTime,
+    ) -> Result<AccessClaims, ApiError> {
+        let claims = self.claims(client, bearer, now).await?;
+        limit::check(client, &[self.limit(&claims)], now).await?;
+        Ok(claims)
     }
 
     /// What the token says, if it is good. Whether its session stands is not asked.

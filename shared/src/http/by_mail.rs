@@ -20,9 +20,6 @@ use crate::password::{self, Account};
 use crate::random::Random;
 use crate::rate_limit::Limit;
 
-/// No answer comes earlier, and a later one only when as much time has passed again. Sending a mail has its place in it.
-const ANSWERED_EVERY: Duration = Duration::from_secs(1);
-
 /// Takes requests for mails with a token in them.
 pub struct ByMail {
     pub sender: Sender,
@@ -41,6 +38,16 @@ struct Body {
 #[derive(Serialize)]
 struct Accepted {
     accepted: bool,
+}
+
+/// Waits until a whole number of seconds has passed since `came`, so that time does not tell what they were spent on.
+/// Sending a mail has its place in one, and so has a hash.
+pub async fn until_a_whole_second(came: Instant) {
+    tokio::time::sleep_until(came + rounded_up(came.elapsed())).await;
+}
+
+fn rounded_up(elapsed: Duration) -> Duration {
+    Duration::from_secs(elapsed.as_secs() + 1)
 }
 
 impl ByMail {
@@ -63,8 +70,7 @@ impl ByMail {
         let now = self.clock.now();
         let written = self.write(db, (request, &email, purpose), now).await?;
         self.sender.send_now(db, written).await;
-        let periods = started.elapsed().as_millis() / ANSWERED_EVERY.as_millis() + 1;
-        tokio::time::sleep_until(started + ANSWERED_EVERY * u32::try_from(periods).unwrap_or(1)).await;
+        until_a_whole_second(started).await;
         Ok(Reply::json(StatusCode::ACCEPTED, &Accepted { accepted: true }))
     }
 
@@ -113,5 +119,19 @@ fn may_have(account: &Account, purpose: Purpose) -> bool {
         Purpose::ResetPassword => is_open && (is_proven || has_password),
         Purpose::VerifyEmail => is_open && !is_proven && has_password,
         Purpose::LinkEmail => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::rounded_up;
+
+    #[test]
+    fn what_takes_longer_is_answered_a_whole_second_later() {
+        for (elapsed, answered) in [(0, 1), (999, 1), (1_000, 2), (1_001, 2), (4_321, 5)] {
+            assert_eq!(rounded_up(Duration::from_millis(elapsed)), Duration::from_secs(answered), "{elapsed}");
+        }
     }
 }

@@ -21,7 +21,6 @@ use crate::session::child::ChildError;
 use crate::session::refresh::RefreshError;
 use crate::sign_in::{CarryOutError, Refusal};
 use crate::token::{IssueError, TokenError};
-use crate::user::CreateError;
 
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
@@ -304,18 +303,6 @@ impl From<LockError> for ApiError {
             // Somebody else is at it, and will be done.
             LockError::Busy | LockError::Lost => Self::unavailable(error),
             LockError::Db(source) => source.into(),
-        }
-    }
-}
-
-impl From<CreateError> for ApiError {
-    fn from(error: CreateError) -> Self {
-        match error {
-            CreateError::PrivyIdTaken => {
-                Self::new(ErrorCode::IdentityTaken, "another account is signed in to with this Privy id")
-            }
-            CreateError::EmailTaken => Self::new(ErrorCode::EmailTaken, "another account has this e-mail"),
-            CreateError::Db(source) => source.into(),
         }
     }
 }

@@ -72,6 +72,16 @@ pub async fn check(
     rate_limit::count(client, limits, now).await?.map_err(refusal)
 }
 
+/// Counts one failure of `whose`, and says whether it is one to write down: the first of a minute. Trying on fills
+/// nobody's disk.
+pub async fn is_noted(
+    client: &impl GenericClient,
+    (scope, whose): (&str, &str),
+    now: OffsetDateTime,
+) -> Result<bool, ApiError> {
+    Ok(rate_limit::count(client, &[Limit::new(scope, whose, 1)], now).await?.is_ok())
+}
+
 /// How a request over a limit is answered.
 pub fn refusal(exceeded: Exceeded) -> ApiError {
     let Exceeded { quota, retry_after_seconds: seconds } = exceeded;

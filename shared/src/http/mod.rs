@@ -25,6 +25,6 @@ pub use error::{ApiError, Detail};
 pub use from_domain::account_deleted;
 pub use from_provider::{not_configured, sign_in_not_configured};
 pub use reply::Reply;
-pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request};
+pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request, unrouted};
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 use url::form_urlencoded;
+use uuid::Uuid;
 
 use super::{ApiError, ErrorCode};
 use crate::audit::Origin;
@@ -61,6 +62,11 @@ impl Request {
     pub fn path_parameter(&self, name: &str) -> Cow<'_, str> {
         let encoded = self.path_parameters.get(name).map_or("", String::as_str);
         percent_decode_str(encoded).decode_utf8_lossy()
+    }
+
+    /// An id in the path.
+    pub fn path_id(&self, name: &str) -> Result<Uuid, ApiError> {
+        self.path_parameter(name).parse().map_err(|_| ApiError::invalid(name, "must be a UUID"))
     }
 
     /// A parameter of the query; `None` when it is absent, and when it is there twice.
@@ -131,6 +137,12 @@ impl Request {
             ApiError::new(ErrorCode::MalformedRequest, "the body is not JSON").caused_by(error)
         })
     }
+}
+
+/// The answer to a route that the function does not know: only a wrong template sends one there, so it is our mistake and
+/// not the caller's.
+pub fn unrouted(request: &Request) -> ApiError {
+    ApiError::internal(format!("the template sends {} here", request.route))
 }
 
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {

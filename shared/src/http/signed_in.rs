@@ -12,9 +12,19 @@ use crate::config::Config;
 use crate::crypto::Secret;
 use crate::db::GenericClient;
 use crate::lightning::Pubkey;
+use crate::metrics;
 use crate::random::Random;
 use crate::session::{self, Device, NewSession, Sessions};
 use crate::token::{AccessGrant, TokenIssuer};
+
+/// Counts how a sign-in went. What failed on our side is neither accepted nor refused.
+pub fn count<T>(outcome: &Result<T, ApiError>) {
+    match outcome {
+        Ok(_) => metrics::count("SignInAccepted"),
+        Err(error) if error.code.parts().1.is_client_error() => metrics::count("SignInRefused"),
+        Err(_) => {}
+    }
+}
 
 /// Opens sessions and issues their tokens.
 pub struct SignIns {

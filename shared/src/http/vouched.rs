@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::signed_in::{Arrival, SignIns, SignedIn};
 use super::{ApiError, Request, account_deleted};
@@ -11,8 +12,9 @@ use crate::config::Config;
 use crate::db::GenericClient;
 use crate::email::Email;
 use crate::mail::{Kind, Mails};
+use crate::password;
 use crate::random::Random;
-use crate::session::{Device, Session};
+use crate::session::{Device, Ended, Session, own};
 
 /// Signs in whom a provider vouches for. Only functions that may issue tokens have one.
 pub struct Vouched {
@@ -45,6 +47,9 @@ impl Vouched {
         let came = account::come(client, external, self.random.id(now), now).await?;
         let user_id = came.user_id();
         let standing = account::note_sign_in(client, user_id, now).await?.ok_or_else(account_deleted)?;
+        if let Came::ToJoin(_) = came {
+            self.linker.welcome(client, (user_id, external.kind), now).await?;
+        }
         let identity = (external.kind, external.subject);
         let arrival = Arrival { user_id, identity, pubkey: None, device, admin: standing.admin };
         let signed_in = self.sign_ins.open(client, request, &arrival, now).await?;
@@ -57,15 +62,12 @@ impl Vouched {
             user_id: Some(user_id),
             action,
             resource: ("session", &signed_in.session_id.to_string()),
-            details: json!({ "by": external.kind, "subject": external.subject }),
+            // Who they are there is personal, and this row outlives the account.
+            details: json!({ "by": external.kind }),
             origin: request.origin(),
             now,
         };
         self.linker.audit.append(client, &entry).await?;
-        if let Came::ToJoin(_) = came {
-            let about = (user_id, Kind::IdentityLinked, Some(provider(external.kind)));
-            self.linker.mails.tell(client, about, now).await?;
-        }
         Ok(signed_in)
     }
 }
@@ -74,6 +76,22 @@ impl Linker {
     /// Wires the [`Auditor`] and [`Mails`].
     pub fn wire(config: &mut Config) -> Self {
         Self { audit: Auditor::wire(config), mails: Mails::wire(config) }
+    }
+
+    /// Tells the owner of an account that was joined. A password that was chosen before the mailbox answered may be that
+    /// of somebody who registered with an address of others: it goes, with every session there was.
+    async fn welcome(
+        &self,
+        client: &impl GenericClient,
+        (user_id, kind): (Uuid, IdentityKind),
+        now: OffsetDateTime,
+    ) -> Result<(), ApiError> {
+        self.mails.tell(client, (user_id, Kind::IdentityLinked, Some(provider(kind))), now).await?;
+        if password::delete_unproven(client, user_id).await? {
+            own::end_all(client, user_id, Ended::IdentityJoined, now).await?;
+            self.mails.tell(client, (user_id, Kind::PasswordChanged, None), now).await?;
+        }
+        Ok(())
     }
 
     /// Links them to the account of a session that stands, and tells its owner. Says whether that is news.
@@ -96,8 +114,8 @@ impl Linker {
             let entry = Entry {
                 user_id: Some(user_id),
                 action: "identity.linked",
-                resource: ("session", &session.id.to_string()),
-                details: json!({ "kind": external.kind, "subject": external.subject }),
+                resource: ("user", &user_id.to_string()),
+                details: json!({ "kind": external.kind, "session": session.id }),
                 origin: request.origin(),
                 now,
             };

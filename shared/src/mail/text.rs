@@ -35,8 +35,8 @@ impl App {
                 format!(
                     "Somebody, most likely you, made an account at {app} with this address.\n\n\
                      Confirm that it is yours within 24 hours:\n\n{}\n\n\
-                     If it was not you, leave this mail alone: without your confirmation the address counts for \
-                     nothing.",
+                     If you did not register, do not open this link: it would confirm the account of somebody else, \
+                     who could sign in to it as you can. Without it your address counts for nothing there.",
                     link(self.verify_email.as_ref(), content)
                 ),
             ),
@@ -45,7 +45,8 @@ impl App {
                 format!(
                     "An account at {app} would like to use this address to sign in.\n\n\
                      If it is your account, confirm within 24 hours:\n\n{}\n\n\
-                     If it is not, leave this mail alone: nothing is changed without your confirmation.",
+                     The link works only where that account is signed in. If it was not you who asked, do not open \
+                     it: nothing is changed without it.",
                     link(self.verify_email.as_ref(), content)
                 ),
             ),

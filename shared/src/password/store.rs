@@ -104,6 +104,20 @@ pub async fn replace(
     Ok(replaced == 1)
 }
 
+/// Takes the account's password away if it is older than the proof of the address, and says whether it was: whoever chose
+/// it had not read the mailbox then, and may not be who did.
+pub async fn delete_unproven(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
+    let deleted = execute(
+        client,
+        "DELETE FROM passwords p USING identities i
+         WHERE p.user_id = $1 AND i.user_id = p.user_id AND i.kind = 'email' AND i.retired_at IS NULL
+           AND p.changed_at < i.verified_at",
+        &[(&user_id, Type::UUID)],
+    )
+    .await?;
+    Ok(deleted == 1)
+}
+
 /// Takes the account's password away.
 pub async fn delete(client: &impl GenericClient, user_id: Uuid) -> Result<(), DbError> {
     execute(client, "DELETE FROM passwords WHERE user_id = $1", &[(&user_id, Type::UUID)]).await?;

@@ -15,6 +15,7 @@ pub use cookie::{
     REFRESH_COOKIE, REFRESH_TRANSPORT_HEADER, no_refresh_cookie, refresh_cookie, refresh_cookie_for,
     refresh_in_cookie,
 };
+pub use ended::Ended;
 pub use lifetimes::Lifetimes;
 pub use open::{NewSession, OpenSessionError, Sessions};
 
@@ -113,8 +114,8 @@ pub async fn end_others(
     client: &impl GenericClient,
     user_id: Uuid,
     kept: Uuid,
-    reason: &str,
+    why: Ended,
     now: OffsetDateTime,
 ) -> Result<u64, DbError> {
-    own::end_all_but(client, (user_id, Some(kept)), reason, now).await
+    own::end_all_but(client, (user_id, Some(kept)), why, now).await
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Device, Platform, Session};
+use super::{Device, Ended, Platform, Session};
 use crate::crypto::{Field, Purpose};
 use crate::db::{DbError, GenericClient, Row, Type, execute, query, query_opt};
 
@@ -172,12 +172,6 @@ pub async fn last_used(
     Ok(row.map(|row| SessionInfo::of(&row, now)))
 }
 
-/// Whether there is such an account, as far as the transaction may see.
-pub async fn has_account(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
-    let row = query_opt(client, "SELECT 1 FROM users WHERE id = $1", &[(&user_id, Type::UUID)]).await?;
-    Ok(row.is_some())
-}
-
 /// A change that a session's owner may make to it while it stands.
 #[derive(Clone, Debug)]
 pub enum Change<'a> {
@@ -251,7 +245,7 @@ pub async fn end(
     client: &impl GenericClient,
     id: Uuid,
     reach: Reach,
-    (reason, now): (&str, OffsetDateTime),
+    (why, now): (Ended, OffsetDateTime),
 ) -> Result<bool, DbError> {
     let mut stood = false;
     loop {
@@ -269,7 +263,7 @@ pub async fn end(
             &[
                 (&id, Type::UUID),
                 (&reach.owner(), Type::UUID),
-                (&reason, Type::TEXT),
+                (&why.name(), Type::TEXT),
                 (&now, Type::TIMESTAMPTZ),
             ],
         )
@@ -285,10 +279,10 @@ pub async fn end(
 pub async fn end_all(
     client: &impl GenericClient,
     user_id: Uuid,
-    reason: &str,
+    why: Ended,
     now: OffsetDateTime,
 ) -> Result<u64, DbError> {
-    end_all_but(client, (user_id, None), reason, now).await
+    end_all_but(client, (user_id, None), why, now).await
 }
 
 /// Ends every session of the account but one. One that is just being made from another of them holds that one until it
@@ -296,7 +290,7 @@ pub async fn end_all(
 pub(super) async fn end_all_but(
     client: &impl GenericClient,
     (user_id, kept): (Uuid, Option<Uuid>),
-    reason: &str,
+    why: Ended,
     now: OffsetDateTime,
 ) -> Result<u64, DbError> {
     let mut total = 0;
@@ -305,7 +299,7 @@ pub(super) async fn end_all_but(
             client,
             "UPDATE sessions SET revoked_at = $4, revoked_reason = $3, push_token_sealed = NULL
              WHERE user_id = $1 AND ($2::uuid IS NULL OR id <> $2) AND revoked_at IS NULL",
-            &[(&user_id, Type::UUID), (&kept, Type::UUID), (&reason, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+            &[(&user_id, Type::UUID), (&kept, Type::UUID), (&why.name(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
         )
         .await?;
         total += ended;

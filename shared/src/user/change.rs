@@ -1,12 +1,11 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::account::IdentityKind;
+use crate::account::{self, ClaimError, IdentityKind, NewIdentity};
 use crate::db::{DbError, GenericClient, Type, execute, query_opt};
 use crate::email::Email;
-use crate::session::own;
+use crate::session::{Ended, own};
 
-const ONE_OWNER: &str = "identities_kind_subject_key";
 /// An account that is used all the time is written about once in so long.
 const ACTIVITY_STEP: Duration = Duration::minutes(1);
 
@@ -20,65 +19,34 @@ pub struct NewUser<'a> {
     pub display_name: Option<&'a str>,
 }
 
-/// Why no account was made.
-#[derive(Debug)]
-pub enum CreateError {
-    PrivyIdTaken,
-    EmailTaken,
-    Db(DbError),
-}
-
-impl From<DbError> for CreateError {
-    fn from(error: DbError) -> Self {
-        Self::Db(error)
-    }
-}
-
 /// Makes an account. After an error the transaction is of no more use.
 pub async fn create(
     client: &impl GenericClient,
     user: &NewUser<'_>,
     now: OffsetDateTime,
-) -> Result<(), CreateError> {
+) -> Result<(), ClaimError> {
     execute(
         client,
         "INSERT INTO users (id, display_name, created_at, updated_at) VALUES ($1, $2, $3, $3)",
         &[(&user.id, Type::UUID), (&user.display_name, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
     )
     .await?;
-    identify(client, (user.id, IdentityKind::Privy, user.privy_id), Some(now), now)
-        .await
-        .map_err(|error| or_taken(error, CreateError::PrivyIdTaken))?;
+    let privy = NewIdentity {
+        kind: IdentityKind::Privy,
+        subject: user.privy_id,
+        label: None,
+        verified_at: Some(now),
+    };
+    account::add(client, user.id, &privy, now).await?;
     if let Some(email) = user.email {
-        identify(client, (user.id, IdentityKind::Email, email.as_str()), None, now)
-            .await
-            .map_err(|error| or_taken(error, CreateError::EmailTaken))?;
+        let email = NewIdentity {
+            kind: IdentityKind::Email,
+            subject: email.as_str(),
+            label: None,
+            verified_at: None,
+        };
+        account::add(client, user.id, &email, now).await?;
     }
-    Ok(())
-}
-
-fn or_taken(error: DbError, taken: CreateError) -> CreateError {
-    if error.constraint() == Some(ONE_OWNER) { taken } else { CreateError::Db(error) }
-}
-
-async fn identify(
-    client: &impl GenericClient,
-    (user_id, kind, subject): (Uuid, IdentityKind, &str),
-    verified_at: Option<OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Result<(), DbError> {
-    execute(
-        client,
-        "INSERT INTO identities (user_id, kind, subject, verified_at, created_at) VALUES ($1, $2, $3, $4, $5)",
-        &[
-            (&user_id, Type::UUID),
-            (&kind.name(), Type::TEXT),
-            (&subject, Type::TEXT),
-            (&verified_at, Type::TIMESTAMPTZ),
-            (&now, Type::TIMESTAMPTZ),
-        ],
-    )
-    .await?;
     Ok(())
 }
 
@@ -143,6 +111,6 @@ pub async fn delete(
     if deleted == 0 {
         return Ok(false);
     }
-    own::end_all(client, user_id, "account_deleted", now).await?;
+    own::end_all(client, user_id, Ended::AccountDeleted, now).await?;
     Ok(true)
 }

@@ -6,7 +6,7 @@
 mod change;
 pub mod export;
 
-pub use change::{CreateError, NewUser, create, delete, rename, touch};
+pub use change::{NewUser, create, delete, rename, touch};
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -84,6 +84,12 @@ pub struct Wallet {
 pub async fn act_for(client: &impl GenericClient, user_id: Uuid) -> Result<(), DbError> {
     execute(client, "SELECT set_config('app.user_id', $1, true)", &[(&user_id.to_string(), Type::TEXT)]).await?;
     Ok(())
+}
+
+/// Whether there is such an account, deleted or not, as far as the transaction may see.
+pub async fn exists(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {
+    let row = query_opt(client, "SELECT 1 FROM users WHERE id = $1", &[(&user_id, Type::UUID)]).await?;
+    Ok(row.is_some())
 }
 
 pub async fn find(client: &impl GenericClient, user_id: Uuid) -> Result<Option<User>, DbError> {

@@ -54,7 +54,7 @@ const TABLES: [(&str, bool, [&str; 4]); 42] = [
     ("signing_keys", false, ["SI", "S", "", "SIU"]),
     ("subscriptions", true, ["", "S", "SIU", "SIU"]),
     ("users", true, ["SIU", "SIU", "", "SU"]),
-    ("wallets", true, ["SIU", "SI", "", "SD"]),
+    ("wallets", true, ["", "SI", "", "SD"]),
     ("webhook_events", true, ["", "", "SI", "SIUD"]),
 ];
 

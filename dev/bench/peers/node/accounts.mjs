@@ -177,7 +177,8 @@ export function serve(store) {
 
   async function sessions(request, response, { address, requestId, now }) {
     const { userId, deviceId, platform, idempotencyKey } = request.body ?? {};
-    const bounded = (text, most) => text === undefined || (typeof text === "string" && text.length > 0 && text.length <= most);
+    const fits = (text, most) => typeof text === "string" && text.length > 0 && text.length <= most;
+    const bounded = (text, most) => text === undefined || fits(text, most);
     if (!bounded(deviceId, 128)) throw invalid("deviceId");
     if (!bounded(idempotencyKey, 255)) throw invalid("idempotencyKey");
     if (platform !== undefined && !platforms.has(platform)) throw invalid("platform");
@@ -231,9 +232,10 @@ export function serve(store) {
     const limits = [
       limitKey("login:address:account", `${address}\n${subject}`),
       limitKey("login", address),
-      limitKey("login:account", subject),
     ];
-    judge(await store.count("auth", limits, windowOf(now)));
+    for (const keys of [limits, [limitKey("login:account", subject)]]) {
+      judge(await store.count("auth", keys, windowOf(now)));
+    }
     const account = await store.byEmail(subject);
     const normal = password.normalize("NFKC");
     const stored = account?.hash ?? null;

@@ -23,6 +23,7 @@ const EXPECTED: [(Work, Role, &[&str]); 4] = [
         Role::Auth,
         &[
             "count",
+            "count",
             "by_email",
             "START TRANSACTION",
             "signed_in",

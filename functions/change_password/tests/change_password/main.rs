@@ -7,7 +7,9 @@ use serde_json::json;
 use shared::account::IdentityKind;
 use shared::crypto::Secret;
 use shared::db::roles::Role;
+use shared::one_time_token::{Purpose, issue};
 use shared::password::{self, Password, Verdict};
+use shared::random::Random;
 use testing::people::Person;
 use testing::{Call, Outcome, Result, World};
 use time::Duration;
@@ -53,7 +55,27 @@ async fn the_event_changes_the_password_ends_the_other_sessions_and_tells_the_ow
     assert_eq!(rows(&world, &standing).await?, 2);
     assert_eq!(rows(&world, "sessions WHERE revoked_reason = 'password_changed'").await?, 1);
     assert_eq!(rows(&world, "audit_logs WHERE action = 'password.changed'").await?, 1);
+    world.deliver_mail().await?;
     assert_eq!(world.sandbox.mail().inbox(EMAIL)[0].subject, "Your password was changed (app.example.com)");
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_that_would_undo_it_are_gone_and_those_of_others_stay() -> Result<()> {
+    let world = World::start().await?;
+    let alice = world.with_email(EMAIL, OLD, true).await?;
+    let bob = world.with_email("bob@example.com", OLD, true).await?;
+    let (client, random) = (world.db.connect(Role::Auth).await?, Random::system());
+    for person in [&alice, &bob] {
+        for purpose in [Purpose::ResetPassword, Purpose::LinkEmail, Purpose::VerifyEmail] {
+            issue(&client, (person.user_id, purpose, &EMAIL.parse()?), &random, world.now()).await?;
+        }
+    }
+    assert_eq!(send(&world, &changing(&alice, OLD, NEW)).await?.status, 200);
+    let hers = format!("one_time_tokens WHERE user_id = '{}'", alice.user_id);
+    assert_eq!(rows(&world, &hers).await?, 1);
+    assert_eq!(rows(&world, &format!("{hers} AND purpose = 'verify_email'")).await?, 1);
+    assert_eq!(rows(&world, "one_time_tokens").await?, 4);
     Ok(())
 }
 
@@ -78,7 +100,14 @@ async fn a_wrong_current_password_changes_nothing_and_is_guessed_ten_times_a_min
     }
     assert_eq!(send(&world, &changing(&alice, OLD, NEW)).await?.refusal()?, (429, "RATE_LIMITED"));
     assert_eq!(verdict(&world, &alice, OLD).await?, Verdict::Right);
+    let failed = format!(
+        "audit_logs WHERE action = 'password.change_failed' AND user_id = '{}' AND resource_id = '{}'",
+        alice.user_id, alice.session_id
+    );
+    assert_eq!(rows(&world, &failed).await?, 1, "the first of a minute is written down");
     world.advance(Duration::minutes(1));
+    assert_eq!(send(&world, &changing(&alice, "a wrong guess", NEW)).await?.refusal()?.0, 401);
+    assert_eq!(rows(&world, &failed).await?, 2);
     assert_eq!(send(&world, &changing(&alice, OLD, NEW)).await?.status, 200);
     Ok(())
 }

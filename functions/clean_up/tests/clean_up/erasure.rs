@@ -33,7 +33,7 @@ const EVERYWHERE: [(&str, bool); 17] = [
 ];
 
 /// An account with something of its own everywhere, deleted that long ago; `None` is not.
-async fn put_account(world: &World, deleted: Option<&str>) -> Result<Uuid> {
+pub async fn put_account(world: &World, deleted: Option<&str>) -> Result<Uuid> {
     let id = Random::system().id(world.now());
     let now = world.now();
     let deleted = deleted.map_or("NULL".to_owned(), |age| format!("'{now}'::timestamptz - interval '{age}'"));
@@ -221,7 +221,7 @@ async fn without_the_key_of_the_audit_log_nothing_is_erased_and_the_rest_is_clea
 }
 
 /// From here erasing this account fails, as it would on a row nobody thought of.
-async fn spoil(world: &World, id: Uuid) -> Result<()> {
+pub async fn spoil(world: &World, id: Uuid) -> Result<()> {
     let sql = format!(
         "CREATE FUNCTION spoilt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'spoilt'; END $$;
          CREATE TRIGGER spoilt BEFORE UPDATE ON users FOR EACH ROW WHEN (NEW.id = '{id}') EXECUTE FUNCTION spoilt()"

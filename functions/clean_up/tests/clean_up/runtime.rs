@@ -159,3 +159,21 @@ async fn a_refusal_of_the_database_fails_the_invocation_at_once_and_tells_why() 
     assert_eq!(report(&api).await?, json!(NOTHING));
     Ok(())
 }
+
+#[tokio::test]
+async fn an_account_that_cannot_be_erased_fails_the_invocation_and_is_told_of_by_its_id() -> Result<()> {
+    let world = World::start().await?;
+    let id = super::erasure::put_account(&world, Some("31 days")).await?;
+    super::erasure::spoil(&world, id).await?;
+    let api = world.binary(BINARY, NAME).await?;
+
+    let invocation = api.invoke(&event()?).await?;
+
+    assert!(invocation.is_error, "{invocation:?}");
+    let told = api.wait_for_log("ErasureFailed", LOGGED_WITHIN).await?;
+    let metric: Value = serde_json::from_str(&told)?;
+    assert_eq!((&metric["ErasureFailed"], &metric["Function"]), (&json!(1), &json!(NAME)));
+    let line: Value = serde_json::from_str(&api.wait_for_log(&id.to_string(), LOGGED_WITHIN).await?)?;
+    assert_eq!((&line["level"], &line["target"]), (&json!("ERROR"), &json!("job")));
+    Ok(())
+}

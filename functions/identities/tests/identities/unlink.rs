@@ -32,7 +32,7 @@ async fn what_is_unlinked_signs_nobody_in_and_its_sessions_end() -> Result<()> {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(kinds(&answer), ["email"]);
     let ended =
-        format!("sessions WHERE id = '{}' AND revoked_reason = 'identity.unlinked'", by_privy.session_id);
+        format!("sessions WHERE id = '{}' AND revoked_reason = 'identity_unlinked'", by_privy.session_id);
     assert_eq!(rows(&world, &ended).await?, 1);
     assert_eq!(rows(&world, "sessions WHERE revoked_at IS NULL").await?, 1);
     assert_eq!(rows(&world, "audit_logs WHERE action = 'identity.unlinked'").await?, 1);

@@ -27,7 +27,7 @@ async fn the_tokens_of_other_sessions_are_worth_nothing_and_ones_own_stays_good(
         assert_eq!(send(&deps, &call).await?.refusal()?, (401, "UNAUTHENTICATED"));
     }
     assert_eq!(send(&deps, &again).await?.refusal()?, (410, "CHALLENGE_GONE"), "known, and too late");
-    let ended = "sessions WHERE revoked_at = '2026-01-09 12:00Z' AND revoked_reason = 'node.rebound'";
+    let ended = "sessions WHERE revoked_at = '2026-01-09 12:00Z' AND revoked_reason = 'node_rebound'";
     assert_eq!(rows(&world, ended).await?, 2);
     Ok(())
 }

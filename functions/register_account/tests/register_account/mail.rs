@@ -12,6 +12,7 @@ use register_account::Deps;
 async fn it_says_which_app_and_brings_a_link_with_the_token() -> Result<()> {
     let world = World::start().await?;
     send(&wire(&world).await?, &registering(EMAIL)).await?;
+    world.deliver_mail().await?;
     let letters = world.sandbox.mail().inbox(EMAIL);
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].subject, "Confirm your e-mail address (app.example.com)");
@@ -54,6 +55,7 @@ async fn an_address_that_takes_no_mail_is_given_up_at_once() -> Result<()> {
     let world = World::start().await?;
     world.sandbox.mail().refuse(EMAIL, "MessageRejected");
     assert_eq!(send(&wire(&world).await?, &registering(EMAIL)).await?.status, 201);
+    world.deliver_mail().await?;
     let dead =
         "mails WHERE state = 'dead' AND last_error_code = 'MessageRejected' AND content_sealed IS NULL";
     assert_eq!(rows(&world, dead).await?, 1);

@@ -52,6 +52,7 @@ async fn the_event_makes_an_account_with_a_session_and_a_mail() -> Result<()> {
     let answer = send(&wire(&world).await?, &Call::from_event(NAME)?).await?;
 
     assert_eq!(answer.status, 201, "{answer:?}");
+    world.deliver_mail().await?;
     let mut fields: Vec<&str> =
         answer.body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     fields.sort_unstable();

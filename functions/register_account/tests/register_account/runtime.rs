@@ -20,6 +20,7 @@ async fn the_binary_registers_and_logs_neither_password_nor_token_nor_address() 
     let wrong = with(&json!({ "email": "wrong.canary", "password": "canary" }));
     assert_eq!(binary::call(&api, &wrong).await?.refusal()?, (400, "VALIDATION_FAILED"));
 
+    world.deliver_mail().await?;
     let letter = &world.sandbox.mail().inbox(EMAIL)[0];
     let (_, token) = letter.text.split_once("token=").unwrap_or_default();
     let token = token.lines().next().unwrap_or_default();

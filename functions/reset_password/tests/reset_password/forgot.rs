@@ -9,7 +9,7 @@ use shared::db::roles::Role;
 use testing::statements::Statements;
 use testing::{Call, Result, World};
 
-use super::{EMAIL, NAME, NEW, OLD, is_password, rows, send, setting, wire};
+use super::{EMAIL, NAME, NEW, OLD, is_password, issue, rows, send, setting, wire};
 
 const FORGOT: &str = "POST /v1/auth/password/forgot";
 
@@ -24,11 +24,28 @@ async fn the_event_brings_a_mail_whose_token_sets_the_password() -> Result<()> {
     let deps = wire(&world).await?;
     let answer = send(&deps, &Call::from_event(NAME)?).await?;
     assert_eq!((answer.status.as_u16(), &answer.body), (202, &json!({ "accepted": true })));
+    world.deliver_mail().await?;
     let letter = world.sandbox.mail().inbox(EMAIL).remove(0);
     assert_eq!(letter.subject, "Set a new password (app.example.com)");
     let token = letter.text.split_once("reset-password?token=").and_then(|(_, rest)| rest.lines().next());
     assert_eq!(send(&deps, &setting(token.unwrap_or_default(), NEW)).await?.status, 200);
     assert!(is_password(&world, alice.user_id, NEW).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_asks_for_somebody_elses_password_makes_no_mail_of_theirs_worthless() -> Result<()> {
+    let world = World::start().await?;
+    let alice = world.with_email(EMAIL, OLD, true).await?;
+    let own = issue(&world, alice.user_id).await?;
+    let deps = wire(&world).await?;
+    for _ in 0..2 {
+        world.advance(time::Duration::seconds(1));
+        assert_eq!(send(&deps, &asking(EMAIL)).await?.status, 202);
+    }
+    assert_eq!(rows(&world, "one_time_tokens").await?, 3);
+    assert_eq!(send(&deps, &setting(&own, NEW)).await?.status, 200);
+    assert_eq!(rows(&world, "one_time_tokens").await?, 0, "the others go with it");
     Ok(())
 }
 
@@ -78,6 +95,7 @@ async fn an_account_without_a_password_gets_one_only_by_an_address_it_has_proven
             .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         assert_eq!(send(&deps, &asking(&subject)).await?.status, 202);
     }
+    world.deliver_mail().await?;
     let written_to = world.sandbox.mail().letters().into_iter().map(|letter| letter.to).collect::<Vec<_>>();
     assert_eq!(written_to, ["proven@example.com"]);
     Ok(())

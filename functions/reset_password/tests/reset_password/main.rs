@@ -76,6 +76,7 @@ async fn the_token_sets_a_new_password_ends_all_sessions_and_tells_the_owner() -
         (1, 1)
     );
     assert_eq!(rows(&world, "audit_logs WHERE action = 'password.reset'").await?, 1);
+    world.deliver_mail().await?;
     assert_eq!(world.sandbox.mail().inbox(EMAIL)[0].subject, "Your password was changed (app.example.com)");
     assert_eq!(send(&deps, &setting(&token, OLD)).await?.refusal()?, (410, "TOKEN_GONE"));
     Ok(())

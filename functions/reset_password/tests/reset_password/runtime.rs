@@ -13,6 +13,7 @@ async fn the_binary_mails_a_token_takes_it_and_logs_neither_it_nor_address_nor_p
     world.with_email(EMAIL, OLD, true).await?;
     let api = world.binary(BINARY, NAME).await?;
     assert_eq!(binary::event_file(&api, NAME).await?.status, 202);
+    world.deliver_mail().await?;
     let text = world.sandbox.mail().inbox(EMAIL)[0].text.clone();
     let token = text.split_once("token=").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
     assert_eq!(binary::call(&api, &setting(token, NEW)).await?.status, 200);

@@ -130,6 +130,21 @@ async fn one_that_is_refused_for_good_keeps_no_other_from_its_reader() -> Result
 }
 
 #[tokio::test]
+async fn one_of_a_kind_that_is_not_known_waits_for_who_knows_it_and_holds_up_nobody() -> Result<()> {
+    let world = World::start().await?;
+    write(&world, Kind::VerifyEmail, "first@example.com").await?;
+    let newer = "ALTER TABLE mails DROP CONSTRAINT mails_kind; UPDATE mails SET kind = 'of_the_next_release'";
+    world.db.admin().await?.batch_execute(newer).await?;
+    write(&world, Kind::PasswordChanged, EMAIL).await?;
+    world.advance(Duration::seconds(60));
+    assert_eq!(process(&wire(&world).await?).await?, report(1, 0, 0));
+    assert_eq!(world.sandbox.mail().inbox(EMAIL).len(), 1);
+    let waits = "mails WHERE kind = 'of_the_next_release' AND state = 'waiting' AND attempts = 1";
+    assert_eq!(rows(&world, waits).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_that_does_not_open_is_given_up() -> Result<()> {
     let world = World::start().await?;
     write(&world, Kind::VerifyEmail, EMAIL).await?;

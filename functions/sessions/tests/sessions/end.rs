@@ -13,7 +13,7 @@ async fn an_ended_session_is_refused_everywhere_at_once_and_the_others_stand() -
     send(&deps, &about(PUSH_TOKEN, &other, other.session_id).json(&json!({ "pushToken": "x" }))).await?;
     let answer = send(&deps, &about(END, &user, other.session_id)).await?;
     assert_eq!((answer.status.as_u16(), answer.text("/status")?), (200, "revoked"));
-    assert_eq!((answer.text("/revokedReason")?, &answer.body["hasPushToken"]), ("ended", &json!(false)));
+    assert_eq!((answer.text("/revokedReason")?, &answer.body["hasPushToken"]), ("by_owner", &json!(false)));
     let refused = send(&deps, &about(ONE, &other, other.session_id)).await?;
     assert_eq!(refused.refusal()?, (401, "UNAUTHENTICATED"));
     assert_eq!(send(&deps, &about(END, &user, other.session_id)).await?.body, answer.body, "twice is once");
@@ -39,7 +39,7 @@ async fn what_was_made_from_a_session_ends_with_it_and_nothing_else_does() -> Re
     );
     world.db.admin().await?.batch_execute(&grandchild).await?;
     send(&deps, &about(END, &user, other.session_id)).await?;
-    assert_eq!(rows(&world, "sessions WHERE revoked_reason = 'ended'").await?, 3);
+    assert_eq!(rows(&world, "sessions WHERE revoked_reason = 'by_owner'").await?, 3);
     assert_eq!(send(&deps, &about(ONE, &user, user.session_id)).await?.status, 200, "the caller's stands");
     Ok(())
 }

@@ -60,7 +60,7 @@ async fn an_administrator_looks_and_ends_and_neither_makes_nor_changes() -> Resu
     let for_them = create(&admin, &json!({ "userId": user.user_id }));
     assert_eq!(send(&deps, &for_them).await?.refusal()?, (403, "FORBIDDEN"));
     let ended = send(&deps, &about(END, &admin, second.session_id)).await?;
-    assert_eq!(ended.text("/revokedReason")?, "ended_by_admin", "{ended:?}");
+    assert_eq!(ended.text("/revokedReason")?, "by_admin", "{ended:?}");
     assert_eq!(send(&deps, &about(END_ALL, &admin, user.user_id)).await?.body["ended"], 1);
     assert_eq!((noted(&world, "session.ended").await?, noted(&world, "session.all_ended").await?), (1, 1));
     let by_admin =

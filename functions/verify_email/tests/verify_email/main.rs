@@ -109,14 +109,45 @@ async fn a_token_lives_for_a_day_and_for_its_purpose_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_newer_token_replaces_the_older_one() -> Result<()> {
+async fn whoever_asks_again_leaves_the_mails_before_good_until_one_is_taken() -> Result<()> {
     let world = World::start().await?;
     let alice = world.with_email(EMAIL, PASSWORD, false).await?;
-    let older = issue(&world, alice.user_id, Purpose::VerifyEmail, EMAIL).await?;
-    let newer = issue(&world, alice.user_id, Purpose::VerifyEmail, EMAIL).await?;
+    let mut tokens = Vec::new();
+    for _ in 0..6 {
+        world.advance(Duration::seconds(1));
+        tokens.push(issue(&world, alice.user_id, Purpose::VerifyEmail, EMAIL).await?);
+    }
+    let reset = "one_time_tokens WHERE purpose = 'reset_password'";
+    issue(&world, alice.user_id, Purpose::ResetPassword, EMAIL).await?;
     let deps = wire(&world).await?;
-    assert_eq!(send(&deps, &bringing(&older)).await?.refusal()?, (410, "TOKEN_GONE"));
-    assert_eq!(send(&deps, &bringing(&newer)).await?.status, 200);
+    assert_eq!(send(&deps, &bringing(&tokens[0])).await?.refusal()?, (410, "TOKEN_GONE"), "five are kept");
+    assert_eq!(send(&deps, &bringing(&tokens[1])).await?.status, 200);
+    for token in &tokens[1..] {
+        assert_eq!(send(&deps, &bringing(token)).await?.refusal()?, (410, "TOKEN_GONE"));
+    }
+    assert_eq!(rows(&world, reset).await?, 1, "another purpose's stay");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_several_tokens_brought_at_once_one_is_heard() -> Result<()> {
+    let world = World::start().await?;
+    let alice = world.with_email(EMAIL, PASSWORD, false).await?;
+    let processes = try_join_all((0..5).map(|_| wire(&world))).await?;
+    let mut calls = Vec::new();
+    for _ in 0..5 {
+        calls.push(bringing(&issue(&world, alice.user_id, Purpose::VerifyEmail, EMAIL).await?));
+    }
+    let answers = join_all((0..50).map(|at| send(&processes[at % 5], &calls[at / 5 % 5]))).await;
+    let mut heard = 0;
+    for answer in answers {
+        let answer = answer?;
+        match answer.error() {
+            (200, _) => heard += 1,
+            other => assert_eq!(other, (410, "TOKEN_GONE"), "{answer:?}"),
+        }
+    }
+    assert_eq!(heard, 1);
     Ok(())
 }
 

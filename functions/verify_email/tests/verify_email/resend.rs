@@ -23,6 +23,7 @@ async fn the_event_brings_another_token_that_proves_the_address() -> Result<()> 
     let deps = wire(&world).await?;
     let answer = send(&deps, &Call::from_event(NAME)?).await?;
     assert_eq!((answer.status.as_u16(), &answer.body), (202, &json!({ "accepted": true })));
+    world.deliver_mail().await?;
     let text = world.sandbox.mail().inbox(EMAIL)[0].text.clone();
     let token = text.split_once("token=").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
     assert_eq!(send(&deps, &bringing(token)).await?.status, 200);
@@ -75,6 +76,7 @@ async fn known_and_unknown_addresses_take_the_same_statements_and_time() -> Resu
     }
     assert_eq!(heard[0], heard[1]);
     assert!(heard[0].iter().any(|statement| statement.starts_with("INSERT INTO mails")), "{heard:?}");
+    world.deliver_mail().await?;
     assert_eq!(world.sandbox.mail().letters().len(), 1);
     Ok(())
 }
