@@ -24,12 +24,15 @@ CREATE INDEX distributed_locks_expires_at_idx ON distributed_locks (expires_at);
 ALTER TABLE wallets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wallets FORCE ROW LEVEL SECURITY;
 
+CREATE POLICY wallets_auth ON wallets TO satchel_auth USING (true) WITH CHECK (true);
 CREATE POLICY wallets_own ON wallets TO satchel_api
     USING (user_id = (SELECT app_user_id())) WITH CHECK (user_id = (SELECT app_user_id()));
 CREATE POLICY wallets_admin ON wallets TO satchel_api
     USING ((SELECT app_is_admin())) WITH CHECK ((SELECT app_is_admin()));
 CREATE POLICY wallets_jobs ON wallets TO satchel_jobs USING (true);
 
+-- Who signs people in by Privy writes down what Privy proved.
+GRANT SELECT, INSERT, UPDATE (verified_at) ON wallets TO satchel_auth;
 GRANT SELECT, INSERT ON wallets TO satchel_api;
 GRANT SELECT, DELETE ON wallets TO satchel_jobs;
 -- Released by expiring, so that the next token follows: only the clean-up deletes.

@@ -15,11 +15,12 @@
 //! invoice webhook payment subscription payout connected_account
 //! user wallet preferences private_beta lock
 //! password one_time_token oauth_state mail
-//! audit rate_limit idempotency reseal outbox activity erasure
+//! audit rate_limit idempotency reseal outbox activity erasure breaker
 //!     ▼                 ▼
-//! btcpay voltage lnd stripe discord privy ses upstream   providers     lightning (pure)  firebase      formats of others
+//! btcpay voltage lnd stripe      providers     lightning (pure)  firebase      formats of others
+//! discord privy ses breaches upstream
 //!     ▼
-//! db migrations config secrets crypto clock random email log metrics      ground
+//! db migrations fresh config secrets crypto clock random email log metrics      ground
 //! ```
 
 pub mod http;

@@ -11,7 +11,7 @@ use crate::challenge::{self, Challenge, ChallengeError, ChallengeType};
 use crate::db::{DbError, GenericClient};
 use crate::lightning::{Did, Pubkey};
 use crate::node::{self, RegisterError};
-use crate::session::{self, Session};
+use crate::session::{self, Ended, Session};
 
 /// What a good signature leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,6 +106,44 @@ pub async fn claim(
     Ok(if written == 1 { Claimed::New } else { Claimed::Again })
 }
 
+/// Notes that a provider checked that these addresses are the account's. One that is proven to be another account's
+/// already stays that one's. What is no address of ours is left out.
+pub async fn prove(
+    client: &impl GenericClient,
+    user_id: Uuid,
+    addresses: impl Iterator<Item = &str>,
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    let mut addresses: Vec<String> =
+        addresses.filter_map(|text| text.parse::<Address>().ok()).map(|address| address.0).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.truncate(usize::try_from(MAX_PER_ACCOUNT).unwrap_or_default());
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    // In one order everywhere: two accounts that prove the same two addresses wait for each other once.
+    execute(
+        client,
+        "SELECT pg_advisory_xact_lock(hashtextextended('wallet' || E'\\n' || address, 0)) FROM unnest($1) AS given (address)",
+        &[(&addresses, Type::TEXT_ARRAY)],
+    )
+    .await?;
+    execute(
+        client,
+        "INSERT INTO wallets AS w (user_id, address, verified_at, created_at)
+         SELECT $1, address, $3, $3 FROM unnest($2) AS given (address)
+         WHERE NOT EXISTS (
+             SELECT 1 FROM wallets o
+             WHERE o.address = given.address AND o.user_id <> $1 AND o.verified_at IS NOT NULL)
+         ON CONFLICT ON CONSTRAINT wallets_pkey
+         DO UPDATE SET verified_at = coalesce(w.verified_at, EXCLUDED.verified_at)",
+        &[(&user_id, Type::UUID), (&addresses, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,13 +12,13 @@ use shared::config::Config;
 use shared::crypto::Secret;
 use shared::db::{self, Db};
 use shared::http::auth::{self, Bearer, RecentAuthenticator};
-use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, limit};
+use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, limit, not_breached};
 use shared::mail::{Kind, Sender, Written};
 use shared::one_time_token::{self, Purpose};
 use shared::password::{self, NewPassword, Password, Verdict};
 use shared::random::Random;
 use shared::rate_limit::Limit;
-use shared::session::{self, Session};
+use shared::session::{self, Ended, Session};
 use time::OffsetDateTime;
 
 pub struct Deps {
@@ -66,9 +66,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let now = deps.clock.now();
 
     let old = verified(deps, request, (&bearer, &body), now).await?;
-    if deps.breaches.know(body.new_password.as_given().expose()).await {
-        return Err(ApiError::invalid("newPassword", "is known from a breach; choose another one"));
-    }
+    not_breached(&deps.breaches, ("newPassword", &body.new_password)).await?;
     let new = password::hash(&body.new_password, &deps.random).await?;
     let (answer, told) = put(deps, (request, &bearer), (&old, &new), now).await?;
 

@@ -14,6 +14,7 @@ use shared::http::{ApiError, Reply, Request, StatusCode, limit, sign_in_not_conf
 use shared::mail::{Kind, NewMail};
 use shared::one_time_token::{self, Purpose};
 use shared::rate_limit::{self, Limit};
+use shared::wallet;
 
 use crate::Deps;
 
@@ -121,6 +122,7 @@ async fn by_privy(
     let mut connection = deps.db.connection().await?;
     let (tx, session) = deps.auth.begin(&mut connection, bearer, now).await?;
     deps.linker.link(&tx, request, (&session, &external), now).await?;
+    wallet::prove(&tx, session.user_id, user.wallets.iter().map(|wallet| &*wallet.address), now).await?;
     db::commit(tx).await?;
     Ok(Reply::json(StatusCode::CREATED, &Linked { kind: IdentityKind::Privy, subject: &user.id }))
 }

@@ -3,12 +3,11 @@ use shared::audit::Entry;
 use shared::db::{self, GenericClient};
 use shared::email::Email;
 use shared::http::signed_in::SignedIn;
-use shared::http::{ApiError, Request};
+use shared::http::{ApiError, Request, limit};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Deps;
-use crate::limits::Limits;
 
 pub async fn succeeded(
     deps: &Deps,
@@ -36,7 +35,7 @@ pub async fn failed(
     now: OffsetDateTime,
 ) -> Result<(), ApiError> {
     let mut connection = deps.db.connection().await?;
-    if !Limits::is_noted(connection.client(), email, now).await? {
+    if !limit::is_noted(connection.client(), ("login:failed", email.as_str()), now).await? {
         return Ok(());
     }
     let tx = connection.transaction().await?;

@@ -21,6 +21,7 @@ use shared::privy::Privy;
 use shared::random::Random;
 use shared::session::Device;
 use shared::upstream::Upstream;
+use shared::wallet;
 
 use body::{Body, PrivyTokens, Proof};
 use limits::Limits;
@@ -86,6 +87,8 @@ async fn by_privy(
     let mut connection = deps.db.connection().await?;
     let tx = connection.transaction().await?;
     let signed_in = deps.vouched.sign_in(&tx, request, (&external, device), now).await?;
+    let wallets = user.wallets.iter().map(|wallet| &*wallet.address);
+    wallet::prove(&tx, signed_in.user_id, wallets, now).await?;
     db::commit(tx).await?;
     Ok(signed_in)
 }

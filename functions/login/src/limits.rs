@@ -12,8 +12,6 @@ use time::OffsetDateTime;
 
 /// How long somebody waits who comes from where the account was signed in to before, while others flood it.
 const DELAY: Duration = Duration::from_secs(1);
-/// Failures of one account that are written down in a minute. Trying on fills nobody's disk.
-const FAILURES_NOTED: u32 = 1;
 
 /// What may happen in a minute.
 pub struct Limits {
@@ -60,15 +58,5 @@ impl Limits {
             Err(_) if account::is_known_from(client, email, &address).await? => Ok(Some(DELAY)),
             Err(exceeded) => Err(limit::refusal(exceeded)),
         }
-    }
-
-    /// Counts one failure of the account, and says whether it is one to write down.
-    pub async fn is_noted(
-        client: &impl GenericClient,
-        email: &Email,
-        now: OffsetDateTime,
-    ) -> Result<bool, ApiError> {
-        let failures = Limit::new("login:failed", email.as_str(), FAILURES_NOTED);
-        Ok(rate_limit::count(client, &[failures], now).await?.is_ok())
     }
 }

@@ -8,8 +8,8 @@ use shared::config::Config;
 use shared::db::{self, Db};
 use shared::http::auth::{self, Authenticator};
 use shared::http::{ApiError, Reply, Request};
-use shared::session;
 use shared::session::own::{self, Reach};
+use shared::session::{self, Ended};
 use uuid::Uuid;
 
 pub struct Deps {

@@ -19,11 +19,12 @@ use shared::http::limit;
 use shared::http::signed_in::SignIns;
 use shared::http::{ApiError, ErrorCode, Reply, Request, StatusCode, account_deleted};
 use shared::mail::{Kind, Mails};
+use shared::metrics;
 use shared::rate_limit::Limit;
 use shared::session::own::{self, Reach};
 use shared::session::refresh::{Decision, Refreshable};
 use shared::session::refresh_token::RefreshToken;
-use shared::{metrics, session};
+use shared::session::{self, Ended};
 use time::OffsetDateTime;
 
 /// A look that was overtaken is repeated: the winner's rotation is then seen, and decides.

@@ -93,9 +93,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     limit::check(connection.client(), &limits, now).await?;
     // Hashing takes its time, and so does whoever knows of breaches.
     drop(connection);
-    if deps.breaches.know(body.password.as_given().expose()).await {
-        return Err(ApiError::invalid("password", "is known from a breach; choose another one"));
-    }
+    http::not_breached(&deps.breaches, ("password", &body.password)).await?;
     let hash = password::hash(&body.password, &deps.random).await?;
 
     let mut connection = deps.db.connection().await?;

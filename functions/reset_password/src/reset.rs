@@ -7,12 +7,13 @@ use shared::account;
 use shared::audit::Entry;
 use shared::crypto::Secret;
 use shared::db::{self, Transaction};
-use shared::http::{ApiError, ErrorCode, Reply, Request, account_deleted, limit};
+use shared::http::by_mail::token_gone;
+use shared::http::{ApiError, Reply, Request, account_deleted, limit, not_breached};
 use shared::mail::{Kind, Written};
 use shared::metrics;
 use shared::one_time_token::{self, Purpose};
 use shared::password::{self, NewPassword};
-use shared::session::own;
+use shared::session::{Ended, own};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -41,11 +42,11 @@ pub async fn reset(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let limits = [limit::per_address("reset_password", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
     // Hashing is dear, and a password that is refused must not cost the token.
-    one_time_token::find(connection.client(), token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
+    one_time_token::find(connection.client(), token.expose(), &PURPOSES, now)
+        .await?
+        .ok_or_else(token_gone)?;
     drop(connection);
-    if deps.breaches.know(password.as_given().expose()).await {
-        return Err(ApiError::invalid("password", "is known from a breach; choose another one"));
-    }
+    not_breached(&deps.breaches, ("password", &password)).await?;
     let hash = password::hash(&password, &deps.random).await?;
 
     let mut connection = deps.db.connection().await?;
@@ -66,9 +67,9 @@ async fn carry_out(
     hash: &Secret<String>,
     now: OffsetDateTime,
 ) -> Result<(Answer, Option<Written>), ApiError> {
-    let brought = one_time_token::take(tx, token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
+    let brought = one_time_token::take(tx, token.expose(), &PURPOSES, now).await?.ok_or_else(token_gone)?;
     let user_id = brought.user_id;
-    let proven = account::prove_by_mail(tx, user_id, &brought.email, now).await?.ok_or_else(gone)?;
+    let proven = account::prove_by_mail(tx, user_id, &brought.email, now).await?.ok_or_else(token_gone)?;
     if proven.is_deleted {
         return Err(account_deleted());
     }
@@ -87,8 +88,4 @@ async fn carry_out(
     deps.by_mail.audit.append(tx, &entry).await?;
     let told = deps.by_mail.sender.mails.tell(tx, (user_id, Kind::PasswordChanged, None), now).await?;
     Ok((Answer { user_id, sessions_ended }, told))
-}
-
-fn gone() -> ApiError {
-    ApiError::new(ErrorCode::TokenGone, "the token is unknown, used or expired; ask for another one")
 }

@@ -10,6 +10,7 @@ use shared::account;
 use shared::audit::Entry;
 use shared::crypto::Secret;
 use shared::db::{self, Connection, Transaction};
+use shared::http::by_mail::token_gone;
 use shared::http::{ApiError, ErrorCode, Reply, Request, auth, limit};
 use shared::mail::{Kind, Written};
 use shared::metrics;
@@ -42,7 +43,7 @@ pub async fn verify(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let limits = [limit::per_address("verify_email", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
     let tx = begin(deps, &mut connection, (request, &token), now).await?;
-    let taken = one_time_token::take(&tx, token.expose(), &PURPOSES, now).await?.ok_or_else(gone)?;
+    let taken = one_time_token::take(&tx, token.expose(), &PURPOSES, now).await?.ok_or_else(token_gone)?;
     let told = carry_out(deps, &tx, (request, &taken), now).await?;
     db::commit(tx).await?;
     drop(connection);
@@ -60,7 +61,7 @@ async fn begin<'c>(
     now: OffsetDateTime,
 ) -> Result<Transaction<'c>, ApiError> {
     let found = one_time_token::find(connection.client(), token.expose(), &PURPOSES, now).await?;
-    let Standing { user_id, purpose } = found.ok_or_else(gone)?;
+    let Standing { user_id, purpose } = found.ok_or_else(token_gone)?;
     if purpose != Purpose::LinkEmail {
         return Ok(connection.transaction().await?);
     }
@@ -81,7 +82,7 @@ async fn carry_out(
         account::link_email(tx, *user_id, email, now).await?;
     } else if !account::verify_email(tx, *user_id, email, now).await? {
         // The account has another address by now.
-        return Err(gone());
+        return Err(token_gone());
     }
     let entry = Entry {
         user_id: Some(*user_id),
@@ -105,8 +106,4 @@ async fn carry_out(
 
 fn another_accounts() -> ApiError {
     ApiError::new(ErrorCode::Forbidden, "sign in to the account that asked for the address, then repeat this")
-}
-
-fn gone() -> ApiError {
-    ApiError::new(ErrorCode::TokenGone, "the token is unknown, used or expired; ask for another one")
 }

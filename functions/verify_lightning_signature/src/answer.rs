@@ -5,11 +5,12 @@ use shared::account::IdentityKind;
 use shared::challenge::Challenge;
 use shared::crypto::Secret;
 use shared::db::Transaction;
+use shared::http::signed_in::Arrival;
 use shared::http::wish::Granted;
 use shared::http::{ApiError, Reply, Request};
 use shared::lightning::{Did, Pubkey};
-use shared::session::{self, Device, NewSession};
-use shared::token::{AccessGrant, STEP_UP_TTL, StepUp};
+use shared::session::Device;
+use shared::token::{STEP_UP_TTL, StepUp};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -51,6 +52,7 @@ pub struct SignedIn<'a> {
     pub user_id: Uuid,
     pub did: &'a Did,
     pub signer: Pubkey,
+    pub device: Device<'a>,
     /// The account is an administrator's, and its token says so.
     pub admin: bool,
 }
@@ -63,39 +65,26 @@ pub async fn session(
     now: OffsetDateTime,
 ) -> Result<Reply, ApiError> {
     let did = who.did.to_string();
-    let session = NewSession {
-        id: deps.random.id(now),
+    let arrival = Arrival {
         user_id: who.user_id,
         identity: (IdentityKind::Did, &did),
         pubkey: Some(who.signer),
-        ip: request.source_ip,
-        user_agent: request.header("user-agent"),
-        device: Device::default(),
-        now,
-    };
-    let refresh = deps.sessions.open(tx, &session).await?;
-    let grant = AccessGrant {
-        user_id: who.user_id,
-        session_id: session.id,
-        token_id: deps.random.id(now),
+        device: who.device,
         admin: who.admin,
     };
-    let access = deps.issuer.access(tx, &grant, now).await?;
-    let custom = custom_token(deps, &did, &access, now).await?;
-    let in_cookie = session::refresh_in_cookie(request.header(session::REFRESH_TRANSPORT_HEADER));
-    let reply = Reply::ok(&Answer {
+    let signed_in = deps.sign_ins.open(tx, request, &arrival, now).await?;
+    let custom = custom_token(deps, &did, &signed_in.access_token, now).await?;
+    Ok(signed_in.with_cookie(Reply::ok(&Answer {
         data: Session {
             custom_token: custom.expose(),
-            access_token: access.expose(),
-            refresh_token: (!in_cookie).then(|| refresh.expose().as_str()),
-            expires_in: deps.issuer.access_ttl.as_secs(),
+            access_token: signed_in.access_token.expose(),
+            refresh_token: signed_in.in_body(),
+            expires_in: signed_in.expires_in,
             did: who.did,
             pubkey: who.signer,
             setup,
         },
-    });
-    let cookie = in_cookie.then(|| session::refresh_cookie(&refresh, deps.sessions.lifetimes));
-    Ok(cookie.into_iter().fold(reply, Reply::with_cookie))
+    })))
 }
 
 /// Firebase's own token when a service account is configured, and the access token when none is.
@@ -123,7 +112,7 @@ pub async fn approval(
     };
     let did = &challenge.did;
     let step_up = StepUp { user_id, challenge_id: challenge.id, did, amount_msat, destination };
-    let token = deps.issuer.step_up(tx, &step_up, now).await?;
+    let token = deps.sign_ins.issuer.step_up(tx, &step_up, now).await?;
     let expires_in = STEP_UP_TTL.whole_seconds();
     Ok(Reply::ok(&Answer {
         data: Approval { token: token.expose(), expires_in, did, amount_msat, destination },

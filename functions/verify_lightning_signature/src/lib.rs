@@ -16,21 +16,20 @@ use shared::config::Config;
 use shared::db::{self, Db};
 use shared::firebase::{ServiceAccount, ServiceAccountDocument};
 use shared::http::limit::SignInLimits;
+use shared::http::signed_in::{self, SignIns};
 use shared::http::wish::Wishes;
-use shared::http::{ApiError, Reply, Request};
+use shared::http::{self, ApiError, Reply, Request};
 use shared::lightning::{Did, MessageSignature, Pubkey};
 use shared::mail::{Kind, Mails};
 use shared::random::Random;
 use shared::secrets::SecretHandle;
-use shared::session::Sessions;
+use shared::session::Platform;
 use shared::sign_in::{self, Decision};
-use shared::token::TokenIssuer;
 use uuid::Uuid;
 
 pub struct Deps {
     db: Db,
-    issuer: TokenIssuer,
-    sessions: Sessions,
+    sign_ins: SignIns,
     audit: Auditor,
     mails: Mails,
     firebase: Option<SecretHandle<ServiceAccount>>,
@@ -44,8 +43,7 @@ impl Deps {
     pub fn wire(config: &mut Config) -> Self {
         Self {
             db: Db::wire(config),
-            issuer: TokenIssuer::wire(config),
-            sessions: Sessions::wire(config),
+            sign_ins: SignIns::wire(config),
             audit: Auditor::wire(config),
             mails: Mails::wire(config),
             firebase: config.optional_secret::<ServiceAccountDocument, ServiceAccount>("FIREBASE_SECRET"),
@@ -66,6 +64,9 @@ struct Body {
     username: Option<String>,
     #[serde(alias = "lightningAddress")]
     lightning_address: Option<String>,
+    #[serde(alias = "deviceId")]
+    device_id: Option<String>,
+    platform: Option<Platform>,
 }
 
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
@@ -79,6 +80,7 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let wish = deps
         .wishes
         .parse(body.username.as_deref(), ("lightning_address", body.lightning_address.as_deref()))?;
+    let device = http::device(body.device_id.as_deref(), body.platform)?;
     let now = deps.clock.now();
 
     let mut connection = deps.db.connection().await?;
@@ -121,7 +123,7 @@ async fn sign_in(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
         }
         None => None,
     };
-    let who = SignedIn { user_id, did: &body.did, signer, admin: arrival.admin };
+    let who = SignedIn { user_id, did: &body.did, signer, device, admin: arrival.admin };
     let reply = answer::session(deps, &tx, (request, &who, granted.as_ref()), now).await?;
     db::commit(tx).await?;
     if let Some(granted) = granted {

@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::{ApiError, Reply, Request, StatusCode, limit};
+use super::{ApiError, ErrorCode, Reply, Request, StatusCode, limit};
 use crate::audit::{Auditor, Entry};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -82,7 +82,8 @@ impl ByMail {
     ) -> Result<Option<Written>, ApiError> {
         let mut connection = db.connection().await?;
         let limits = [
-            limit::per_address(purpose.name(), request, self.per_address),
+            // Not the scope in which the tokens that come back are counted.
+            limit::per_address(&format!("{}:asked", purpose.name()), request, self.per_address),
             Limit::new(&format!("{}:email", purpose.name()), email.as_str(), self.per_email),
         ];
         limit::check(connection.client(), &limits, now).await?;
@@ -109,6 +110,11 @@ impl ByMail {
     }
 }
 
+/// The answer to a token that is not good, whatever the reason.
+pub fn token_gone() -> ApiError {
+    ApiError::new(ErrorCode::TokenGone, "the token is unknown, used or expired; ask for another one")
+}
+
 /// An address that was never proven, on an account that has no password, was written down by somebody else: whoever
 /// reads its mailbox has no claim to the account.
 fn may_have(account: &Account, purpose: Purpose) -> bool {
@@ -131,7 +137,11 @@ mod tests {
     #[test]
     fn what_takes_longer_is_answered_a_whole_second_later() {
         for (elapsed, answered) in [(0, 1), (999, 1), (1_000, 2), (1_001, 2), (4_321, 5)] {
-            assert_eq!(rounded_up(Duration::from_millis(elapsed)), Duration::from_secs(answered), "{elapsed}");
+            assert_eq!(
+                rounded_up(Duration::from_millis(elapsed)),
+                Duration::from_secs(answered),
+                "{elapsed}"
+            );
         }
     }
 }

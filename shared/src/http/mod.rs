@@ -9,6 +9,7 @@ mod from_domain;
 mod from_provider;
 pub mod idempotent;
 pub mod limit;
+mod new_password;
 pub mod page;
 mod reply;
 mod request;
@@ -24,6 +25,7 @@ pub use device::device;
 pub use error::{ApiError, Detail};
 pub use from_domain::account_deleted;
 pub use from_provider::{not_configured, sign_in_not_configured};
+pub use new_password::not_breached;
 pub use reply::Reply;
 pub use request::{MAX_BODY_BYTES, MAX_WEBHOOK_BYTES, Request, unrouted};
 

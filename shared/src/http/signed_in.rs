@@ -51,7 +51,7 @@ pub struct SignedIn {
     pub access_token: Secret<String>,
     pub refresh_token: Secret<String>,
     pub admin: bool,
-    expires_in: u64,
+    pub expires_in: u64,
     /// How long the cookie lives, for a caller who asked for one.
     cookie_for: Option<Duration>,
 }
@@ -180,12 +180,14 @@ impl SignedIn {
         }))
     }
 
-    fn in_body(&self) -> Option<&str> {
+    /// The refresh token, for a caller who did not ask for a cookie.
+    pub fn in_body(&self) -> Option<&str> {
         self.cookie_for.is_none().then(|| self.refresh_token.expose().as_str())
     }
 
-    fn with_cookie(&self, reply: Reply) -> Reply {
-        let cookie = self.cookie_for.map(|left| session::refresh_cookie_for(&self.refresh_token, left));
+    /// Adds the refresh token's cookie, for a caller who asked for one.
+    pub fn with_cookie(&self, reply: Reply) -> Reply {
+        let cookie = self.cookie_for.map(|left| session::refresh_cookie(&self.refresh_token, left));
         cookie.into_iter().fold(reply, Reply::with_cookie)
     }
 }

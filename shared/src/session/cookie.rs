@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::Lifetimes;
 use crate::crypto::Secret;
 
 /// A request with this header set to `cookie` gets its refresh token in a cookie, and nowhere else.
@@ -15,13 +14,8 @@ pub fn refresh_in_cookie(transport: Option<&str>) -> bool {
     transport.is_some_and(|value| value.eq_ignore_ascii_case("cookie"))
 }
 
-/// The `Set-Cookie` value of a new session.
-pub fn refresh_cookie(token: &Secret<String>, lifetimes: Lifetimes) -> String {
-    refresh_cookie_for(token, lifetimes.absolute)
-}
-
 /// The `Set-Cookie` value of a session that has so long to live.
-pub fn refresh_cookie_for(token: &Secret<String>, left: Duration) -> String {
+pub fn refresh_cookie(token: &Secret<String>, left: Duration) -> String {
     format!("{REFRESH_COOKIE}={}; Path=/; Max-Age={}; {ATTRIBUTES}", token.expose(), left.as_secs())
 }
 

@@ -12,8 +12,7 @@ pub mod refresh_token;
 pub mod statistics;
 
 pub use cookie::{
-    REFRESH_COOKIE, REFRESH_TRANSPORT_HEADER, no_refresh_cookie, refresh_cookie, refresh_cookie_for,
-    refresh_in_cookie,
+    REFRESH_COOKIE, REFRESH_TRANSPORT_HEADER, no_refresh_cookie, refresh_cookie, refresh_in_cookie,
 };
 pub use ended::Ended;
 pub use lifetimes::Lifetimes;

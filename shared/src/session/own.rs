@@ -299,7 +299,12 @@ pub(super) async fn end_all_but(
             client,
             "UPDATE sessions SET revoked_at = $4, revoked_reason = $3, push_token_sealed = NULL
              WHERE user_id = $1 AND ($2::uuid IS NULL OR id <> $2) AND revoked_at IS NULL",
-            &[(&user_id, Type::UUID), (&kept, Type::UUID), (&why.name(), Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+            &[
+                (&user_id, Type::UUID),
+                (&kept, Type::UUID),
+                (&why.name(), Type::TEXT),
+                (&now, Type::TIMESTAMPTZ),
+            ],
         )
         .await?;
         total += ended;

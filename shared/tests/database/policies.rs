@@ -42,7 +42,7 @@ const POLICIES: [(&str, [&str; 4]); 35] = [
     ("sessions", ["all", "admin own", "", "all"]),
     ("subscriptions", ["", "own", "all", "all"]),
     ("users", ["all", "admin own", "", "all"]),
-    ("wallets", ["", "admin own", "", "all"]),
+    ("wallets", ["all", "admin own", "", "all"]),
     ("webhook_events", ["", "", "all", "all"]),
 ];
 

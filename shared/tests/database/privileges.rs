@@ -54,7 +54,7 @@ const TABLES: [(&str, bool, [&str; 4]); 42] = [
     ("signing_keys", false, ["SI", "S", "", "SIU"]),
     ("subscriptions", true, ["", "S", "SIU", "SIU"]),
     ("users", true, ["SIU", "SIU", "", "SU"]),
-    ("wallets", true, ["", "SI", "", "SD"]),
+    ("wallets", true, ["SI", "SI", "", "SD"]),
     ("webhook_events", true, ["", "", "SI", "SIUD"]),
 ];
 
@@ -141,6 +141,7 @@ const WRITABLE: [(&str, &str, &str, &str); 7] = [
         "entitled late manually_marked poll_at received_minor refunded_minor state updated_at version",
     ),
     ("sessions", "satchel_jobs", "UPDATE", "push_token_sealed refresh_key_sealed revoked_at revoked_reason"),
+    ("wallets", "satchel_auth", "UPDATE", "verified_at"),
     ("webhook_events", "satchel_webhooks", "UPDATE", "attempts due_at finished_at last_error_code state"),
 ];
 

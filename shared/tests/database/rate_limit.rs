@@ -1,6 +1,11 @@
 //! Requests counted exactly, however many ask at once.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use futures_util::future::try_join_all;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use shared::db::roles::Role;
 use shared::rate_limit::{Exceeded, Limit, count, delete_ended};
 use testing::{Result, TestDb};
@@ -35,6 +40,33 @@ async fn of_any_number_at_once_exactly_the_quota_pass() -> Result<()> {
     assert_eq!(passed, quota);
     let counted = number(&db.admin().await?, "SELECT sum(count) FROM rate_limits").await?;
     assert_eq!(counted, 600, "those refused are counted as well");
+    Ok(())
+}
+
+/// For any quota, and any order in which callers come as time goes by, each window lets exactly its quota pass.
+#[test]
+fn whatever_the_quota_and_the_times_each_window_lets_exactly_its_quota_pass() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let db = runtime.block_on(TestDb::create())?;
+    let client = runtime.block_on(db.connect(Role::Auth))?;
+    let subject = RefCell::new(0_u32);
+    let cases = (1_u32..12, prop::collection::vec(0_i64..150, 1..60));
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(120) });
+    runner.run(&cases, |(quota, mut seconds)| {
+        seconds.sort_unstable();
+        *subject.borrow_mut() += 1;
+        let name = subject.borrow().to_string();
+        let mut windows: BTreeMap<i64, u32> = BTreeMap::new();
+        for at in seconds {
+            let now = NOW + Duration::seconds(at);
+            let counted = runtime.block_on(count(&client, &[Limit::new("property", &name, quota)], now));
+            let passed = counted.map_err(|error| TestCaseError::fail(error.to_string()))?.is_ok();
+            let before = windows.entry(now.unix_timestamp().div_euclid(60)).or_default();
+            prop_assert_eq!(passed, *before < quota);
+            *before += 1;
+        }
+        Ok(())
+    })?;
     Ok(())
 }
 

@@ -81,6 +81,11 @@ async fn a_node_is_linked_to_an_account_that_has_none_and_replaced_where_there_i
     let owned =
         "SELECT count(*) FROM challenges c JOIN users u ON u.id = c.user_id WHERE c.new_pubkey IS NOT NULL";
     assert_eq!(world.db.count(owned).await?, 2);
+    let of_the_session = format!(
+        "SELECT count(*) FROM challenges WHERE challenge_type = 'node_link' AND session_id = '{}'",
+        user.session_id
+    );
+    assert_eq!(world.db.count(&of_the_session).await?, 1, "what links must be answered while it stands");
     Ok(())
 }
 

@@ -181,6 +181,17 @@ async fn a_deployment_without_discord_says_so() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_deployment_with_discord_and_nowhere_to_come_back_to_does_not_start() -> Result<()> {
+    let world = World::start().await?;
+    for nowhere in ["", ",", "/auth/discord"] {
+        let deps = world.wire_with(NAME, &[("DISCORD_REDIRECT_URIS", nowhere)], Deps::wire).await;
+        let Err(problem) = deps else { anyhow::bail!("{nowhere:?} will do") };
+        assert!(format!("{problem:?}").contains("DISCORD_REDIRECT_URIS"), "{problem:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn discord_away_is_said_and_nobody_is_made() -> Result<()> {
     let world = World::start().await?;
     let deps = wire(&world).await?;

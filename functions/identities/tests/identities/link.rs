@@ -52,6 +52,20 @@ async fn an_address_that_is_somebodys_is_answered_like_one_that_is_nobodys() -> 
 }
 
 #[tokio::test]
+async fn no_number_of_accounts_fills_one_mailbox() -> Result<()> {
+    let world = World::start().await?;
+    let deps = wire(&world).await?;
+    for at in 0..5 {
+        let user = world.with_email(&format!("user{at}@example.com"), PASSWORD, true).await?;
+        world.db.admin().await?.batch_execute("DELETE FROM identities WHERE kind = 'email'").await?;
+        let answer = send(&deps, &link(&user.access_token, &json!({ "email": GRACE }))).await?;
+        assert_eq!((answer.status.as_u16(), answer.text("/status")?), (202, "mail_sent"), "it tells nothing");
+    }
+    assert_eq!(rows(&world, "mails").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_account_whose_mailbox_never_answered_links_nothing() -> Result<()> {
     let world = World::start().await?;
     let attacker = world.with_email(GRACE, PASSWORD, false).await?;

@@ -42,6 +42,18 @@ async fn one_address_has_ten_tries_a_minute_at_one_account() -> Result<()> {
 }
 
 #[tokio::test]
+async fn one_address_uses_up_no_more_of_an_account_than_its_ten_tries() -> Result<()> {
+    let world = World::start().await?;
+    world.with_email(GRACE, PASSWORD, true).await?;
+    let deps = wire(&world, &[("RATE_LIMIT_LOGIN_PER_ACCOUNT", "11")]).await?;
+    let answers = all_at_once(&deps, &vec![login(GRACE, "a guess of mine"); 40]).await?;
+    assert_eq!(answers.iter().filter(|answer| answer.error() == (429, "RATE_LIMITED")).count(), 30);
+    // The eleventh try of the account is anybody's.
+    assert_eq!(send(&deps, &login(GRACE, PASSWORD).from_address(HOME)).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_account_that_is_not_there_has_the_same_limits() -> Result<()> {
     let world = World::start().await?;
     let deps = wire(&world, &[("RATE_LIMIT_LOGIN_PER_ACCOUNT", "5")]).await?;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use sandbox::privy::PrivyPerson;
 use serde_json::json;
-use shared::account::IdentityKind;
+use shared::account::{self, IdentityKind, NewIdentity};
+use shared::db::roles::Role;
 use testing::{Call, Result, World};
 
 use super::{GRACE, NAME, PASSWORD, login, rows, send, wire, with};
@@ -37,6 +38,29 @@ async fn a_person_of_privy_gets_an_account_and_comes_back_to_it() -> Result<()> 
     assert_eq!(rows(&world, &email).await?, 1, "the address Privy proved is hers");
     assert_eq!(rows(&world, "sessions WHERE identity_kind = 'privy' AND platform = 'web'").await?, 3);
     assert_eq!(rows(&world, "audit_logs WHERE action = 'account.created'").await?, 2);
+    let ids = "audit_logs WHERE details::text LIKE '%did:privy%'";
+    assert_eq!(rows(&world, ids).await?, 0, "these rows outlive the account");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wallet_that_privy_proved_is_theirs_and_one_that_is_only_claimed_is_not() -> Result<()> {
+    const WALLET: &str = "0x52908400098527886e0f7030069857d2e4169ee7";
+    let world = World::start().await?;
+    let deps = wire(&world).await?;
+    let owner = PrivyPerson::new("grace").wallet("0x52908400098527886E0F7030069857D2E4169EE7");
+    let answer = send(&deps, &privy(&world, &PrivyPerson::new("mallory"))).await?;
+    let claim =
+        format!("INSERT INTO wallets VALUES ('{}', '{WALLET}', NULL, now())", answer.text("/userId")?);
+    world.db.admin().await?.batch_execute(&claim).await?;
+    for _ in 0..2 {
+        assert_eq!(send(&deps, &privy(&world, &owner)).await?.status, 200);
+    }
+    let proven = format!("wallets WHERE address = '{WALLET}' AND verified_at IS NOT NULL");
+    assert_eq!(rows(&world, &proven).await?, 1);
+    let thief = PrivyPerson::new("mallory").wallet(WALLET);
+    assert_eq!(send(&deps, &privy(&world, &thief)).await?.status, 200);
+    assert_eq!(rows(&world, &proven).await?, 1, "it stays the first one's");
     Ok(())
 }
 
@@ -69,6 +93,7 @@ async fn both_sides_proved_the_address_so_privy_joins_the_account_and_its_owner_
     assert_eq!(rows(&world, "users").await?, 1);
     assert_eq!(rows(&world, "audit_logs WHERE action = 'identity.joined'").await?, 1);
     assert_eq!(rows(&world, "mails WHERE kind = 'identity_linked' AND state = 'waiting'").await?, 1);
+    assert_eq!(rows(&world, "passwords").await?, 1, "what was chosen by who proved the mailbox stays");
     Ok(())
 }
 
@@ -121,6 +146,65 @@ async fn a_second_person_of_privy_does_not_join_where_one_is_linked() -> Result<
     let answer = send(&deps, &privy(&world, &other)).await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_ne!(answer.text("/userId")?, local.user_id.to_string());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_its_owner_unlinked_is_not_joined_again_until_it_is_linked() -> Result<()> {
+    // given an account that Privy joined, and whose owner unlinked it
+    let world = World::start().await?;
+    let deps = wire(&world).await?;
+    let local = world.with_email(GRACE, PASSWORD, true).await?;
+    assert_eq!(send(&deps, &privy(&world, &grace())).await?.text("/userId")?, local.user_id.to_string());
+    let client = world.db.connect(Role::Auth).await?;
+    let unlinked =
+        account::unlink(&client, (local.user_id, local.session_id), IdentityKind::Privy, world.now()).await;
+    unlinked.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    // when the same person comes again, and then another one with the address
+    for person in [grace(), PrivyPerson::new("other").email(GRACE)] {
+        let answer = send(&deps, &privy(&world, &person)).await?;
+        // then they get accounts of their own, without it
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_ne!(answer.text("/userId")?, local.user_id.to_string());
+    }
+    assert_eq!(rows(&world, &format!("identities WHERE user_id = '{}'", local.user_id)).await?, 1);
+    // and once the owner has linked and lost it otherwise, who has the address joins as before
+    let linked = NewIdentity {
+        kind: IdentityKind::Privy,
+        subject: "did:privy:chosen",
+        label: None,
+        verified_at: Some(world.now()),
+    };
+    let linked = account::link(&client, local.user_id, &linked, world.now()).await;
+    assert!(linked.map_err(|error| anyhow::anyhow!("{error:?}"))?);
+    world
+        .db
+        .admin()
+        .await?
+        .batch_execute("DELETE FROM identities WHERE subject = 'did:privy:chosen'")
+        .await?;
+    let answer = send(&deps, &privy(&world, &PrivyPerson::new("third").email(GRACE))).await?;
+    assert_eq!(answer.text("/userId")?, local.user_id.to_string());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_from_before_the_mailbox_answered_goes_when_privy_joins() -> Result<()> {
+    // given mallory, who registered with grace's address, and grace, who confirmed it without a thought
+    let world = World::start().await?;
+    let shared = world.with_email(GRACE, "mallory's own password", false).await?;
+    let later = "UPDATE identities SET verified_at = created_at + interval '1 hour'";
+    world.db.admin().await?.batch_execute(later).await?;
+    let deps = wire(&world).await?;
+    // when grace comes with Privy
+    let answer = send(&deps, &privy(&world, &grace())).await?;
+    assert_eq!(answer.text("/userId")?, shared.user_id.to_string());
+    // then mallory is out, and grace is told
+    assert_eq!(rows(&world, "passwords").await?, 0);
+    assert_eq!(rows(&world, "sessions WHERE revoked_at IS NULL").await?, 1);
+    let hers = format!("sessions WHERE id = '{}' AND revoked_at IS NULL", answer.text("/sessionId")?);
+    assert_eq!(rows(&world, &hers).await?, 1);
+    assert_eq!(rows(&world, "mails WHERE kind IN ('identity_linked', 'password_changed')").await?, 2);
     Ok(())
 }
 

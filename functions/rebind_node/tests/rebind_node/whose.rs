@@ -50,7 +50,8 @@ async fn a_challenge_of_another_type_is_gone() -> Result<()> {
     let world = World::start().await?;
     let moving = Move::prepare(&world).await?;
     let deps = wire(&world).await?;
-    let purpose = Purpose::NodeLink { user_id: moving.user.user_id, new: moving.new.pubkey.parse()? };
+    let (user_id, session_id) = (moving.user.user_id, moving.user.session_id);
+    let purpose = Purpose::NodeLink { user_id, session_id, new: moving.new.pubkey.parse()? };
     let id = Random::system().id(world.now());
     let text = give(&world, DID, id, purpose).await?;
     let body = signed(id, &text, &moving.old, &moving.new);

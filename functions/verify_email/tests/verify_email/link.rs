@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use shared::db::roles::Role;
 use shared::one_time_token::Purpose;
-use shared::session::own;
+use shared::session::{Ended, own};
 use testing::{Result, World};
 
 use super::{EMAIL, PASSWORD, VERIFIED, bringing, issue, rows, send, wire};
@@ -60,7 +60,7 @@ async fn a_session_that_was_ended_links_nothing_it_asked_for() -> Result<()> {
     let user = world.sign_in(DID, &world.node("alice")?.pubkey).await?;
     let token = issue(&world, user.user_id, Purpose::LinkEmail, EMAIL).await?;
     let client = world.db.connect(Role::Auth).await?;
-    own::end_all(&client, user.user_id, "a test", world.now()).await?;
+    own::end_all(&client, user.user_id, Ended::ByOwner, world.now()).await?;
     let call = bringing(&token).bearer(&user.access_token);
     assert_eq!(send(&wire(&world).await?, &call).await?.refusal()?, (401, "UNAUTHENTICATED"));
     assert_eq!(rows(&world, VERIFIED).await?, 0);

@@ -82,6 +82,17 @@ async fn known_and_unknown_addresses_take_the_same_statements_and_time() -> Resu
 }
 
 #[tokio::test]
+async fn tokens_that_are_brought_back_count_apart_from_what_is_asked_for() -> Result<()> {
+    let world = World::start().await?;
+    let deps = world.wire(NAME, Deps::wire).await?;
+    for _ in 0..10 {
+        assert_eq!(send(&deps, &bringing("no token")).await?.refusal()?, (410, "TOKEN_GONE"));
+    }
+    assert_eq!(send(&deps, &asking(EMAIL)).await?.status, 202);
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_address_is_mailed_three_times_a_minute_and_one_caller_asks_ten_times() -> Result<()> {
     let world = World::start().await?;
     let deps = world.wire(NAME, Deps::wire).await?;

@@ -3,15 +3,15 @@
 
 use sandbox::lnd::Node;
 use shared::challenge::Purpose;
-use testing::{Result, World};
-use uuid::Uuid;
+use testing::{Person, Result, World};
 
 use super::{DID, Given, OTHER_DID, give, login, part, registration, rows, send, wire};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-async fn linking(world: &World, did: &str, user_id: Uuid, node: &Node) -> Result<Given> {
-    give(world, did, Purpose::NodeLink { user_id, new: node.pubkey.parse()? }).await
+async fn linking(world: &World, did: &str, person: &Person, node: &Node) -> Result<Given> {
+    let (user_id, session_id) = (person.user_id, person.session_id);
+    give(world, did, Purpose::NodeLink { user_id, session_id, new: node.pubkey.parse()? }).await
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn an_account_of_an_address_gets_its_node_and_the_name_that_goes_with_it()
         let node = world.node("alice")?;
         let grace = world.with_email("grace@example.com", PASSWORD, true).await?;
         let did = if of_its_own { format!("did:lightning:{}", node.pubkey) } else { DID.to_owned() };
-        let given = linking(&world, &did, grace.user_id, &node).await?;
+        let given = linking(&world, &did, &grace, &node).await?;
         let deps = wire(&world).await?;
         let answer = send(&deps, &given.signed(&node)).await?;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -71,6 +71,7 @@ async fn an_account_of_an_address_gets_its_node_and_the_name_that_goes_with_it()
         let answer = send(&deps, &login(&world, &did).await?.signed(&node)).await?;
         assert_eq!(part(answer.text("/data/accessToken")?, 1)?["sub"], grace.user_id.to_string());
         assert_eq!(rows(&world, "users").await?, 1);
+        assert_eq!(rows(&world, "mails WHERE kind = 'identity_linked'").await?, 1, "its owner is told");
     }
     Ok(())
 }
@@ -80,7 +81,7 @@ async fn an_account_whose_mailbox_never_answered_links_no_node() -> Result<()> {
     let world = World::start().await?;
     let node = world.node("mallory")?;
     let attacker = world.with_email("victim@example.com", PASSWORD, false).await?;
-    let given = linking(&world, DID, attacker.user_id, &node).await?;
+    let given = linking(&world, DID, &attacker, &node).await?;
     let answer = send(&wire(&world).await?, &given.signed(&node)).await?;
     assert_eq!(answer.refusal()?, (403, "EMAIL_NOT_VERIFIED"));
     assert_eq!(rows(&world, "identities").await?, 1);
@@ -94,10 +95,10 @@ async fn a_name_that_is_somebodys_or_another_keys_does_not_come_with_a_node() ->
     world.sign_in(OTHER_DID, &other.pubkey).await?;
     let grace = world.with_email("grace@example.com", PASSWORD, true).await?;
     let deps = wire(&world).await?;
-    let taken = linking(&world, OTHER_DID, grace.user_id, &node).await?;
+    let taken = linking(&world, OTHER_DID, &grace, &node).await?;
     assert_eq!(send(&deps, &taken.signed(&node)).await?.refusal()?, (409, "DID_ALREADY_BOUND"));
     let named = format!("did:lightning:{}", world.node("carol")?.pubkey);
-    let anothers = linking(&world, &named, grace.user_id, &node).await?;
+    let anothers = linking(&world, &named, &grace, &node).await?;
     assert_eq!(send(&deps, &anothers.signed(&node)).await?.refusal()?, (401, "SIGNATURE_REJECTED"));
     assert_eq!(rows(&world, &format!("identities WHERE user_id = '{}'", grace.user_id)).await?, 1);
     Ok(())
@@ -108,10 +109,10 @@ async fn a_deleted_account_gets_no_node() -> Result<()> {
     let world = World::start().await?;
     let node = world.node("alice")?;
     let grace = world.with_email("grace@example.com", PASSWORD, true).await?;
-    let given = linking(&world, DID, grace.user_id, &node).await?;
+    let given = linking(&world, DID, &grace, &node).await?;
     world.delete_account(grace.user_id).await?;
     let answer = send(&wire(&world).await?, &given.signed(&node)).await?;
-    assert_eq!(answer.refusal()?, (403, "ACCOUNT_DELETED"));
+    assert_eq!(answer.refusal()?, (410, "CHALLENGE_GONE"), "it ended with the session");
     assert_eq!(rows(&world, "identities").await?, 1);
     Ok(())
 }
