@@ -143,9 +143,7 @@ async fn purpose(
                 (_, Some(_)) => {
                     Err(ApiError::new(ErrorCode::NodeAlreadyBound, "this account has a node already"))
                 }
-                (_, None) => {
-                    Ok(Purpose::NodeLink { user_id: session.user_id, session_id: session.id, new })
-                }
+                (_, None) => Ok(Purpose::NodeLink { user_id: session.user_id, session_id: session.id, new }),
             }
         }
         sign_in => Ok(Purpose::SignIn(sign_in)),

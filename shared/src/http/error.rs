@@ -45,7 +45,14 @@ struct Body<'a> {
 
 impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), headers: Vec::new(), cookies: Vec::new(), source: None }
+        Self {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            source: None,
+        }
     }
 
     /// One field that is not as it must be.

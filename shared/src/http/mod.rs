@@ -14,11 +14,11 @@ pub mod page;
 mod reply;
 mod request;
 pub mod signed_in;
+#[cfg(test)]
+mod tests;
 pub mod version;
 pub mod vouched;
 pub mod wish;
-#[cfg(test)]
-mod tests;
 
 pub use code::ErrorCode;
 pub use device::device;

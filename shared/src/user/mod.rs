@@ -82,7 +82,8 @@ pub struct Wallet {
 /// From here the rest of the transaction sees the rows of this account, as that account itself would. For what an
 /// administrator does to somebody else, so that no policy has to open everybody's rows to them.
 pub async fn act_for(client: &impl GenericClient, user_id: Uuid) -> Result<(), DbError> {
-    execute(client, "SELECT set_config('app.user_id', $1, true)", &[(&user_id.to_string(), Type::TEXT)]).await?;
+    execute(client, "SELECT set_config('app.user_id', $1, true)", &[(&user_id.to_string(), Type::TEXT)])
+        .await?;
     Ok(())
 }
 
@@ -112,10 +113,7 @@ pub async fn find_by_privy(client: &impl GenericClient, privy_id: &str) -> Resul
 }
 
 /// Whose wallet this is. Of several who say so, the one who proved it, else who said it first.
-pub async fn find_by_wallet(
-    client: &impl GenericClient,
-    address: &Address,
-) -> Result<Option<User>, DbError> {
+pub async fn find_by_wallet(client: &impl GenericClient, address: &Address) -> Result<Option<User>, DbError> {
     let row = query_opt(
         client,
         select_users!(

@@ -124,7 +124,7 @@ async fn of_a_table_that_is_not_theirs_whole_they_read_just_the_columns_listed()
 }
 
 /// Columns that may be written of a table that may not be written whole: table, role, Insert or Update.
-const WRITABLE: [(&str, &str, &str, &str); 7] = [
+const WRITABLE: [(&str, &str, &str, &str); 8] = [
     ("idempotency_keys", "satchel_jobs", "UPDATE", "reply_sealed"),
     ("lightning_addresses", "satchel_jobs", "UPDATE", "btcpay_config_sealed node_config_sealed"),
     ("nodes", "satchel_jobs", "UPDATE", "macaroon_sealed"),

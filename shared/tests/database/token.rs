@@ -55,7 +55,12 @@ impl Tokens {
 }
 
 pub fn grant() -> AccessGrant {
-    AccessGrant { user_id: Uuid::from_u128(1), session_id: Uuid::from_u128(2), token_id: Uuid::from_u128(3), admin: false }
+    AccessGrant {
+        user_id: Uuid::from_u128(1),
+        session_id: Uuid::from_u128(2),
+        token_id: Uuid::from_u128(3),
+        admin: false,
+    }
 }
 
 /// One part of a token, read without any check.

@@ -80,7 +80,8 @@ async fn what_is_tried_at_an_account_is_written_down_once_a_minute() -> Result<(
 #[tokio::test]
 async fn a_stored_hash_that_cannot_be_read_is_a_refusal_like_any_other() -> Result<()> {
     let world = World::start().await?;
-    let broken = ["$argon2id$v=19$m=19456,t=2,p=1$no", "$2b$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"];
+    let broken =
+        ["$argon2id$v=19$m=19456,t=2,p=1$no", "$2b$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"];
     for (at, hash) in broken.into_iter().enumerate() {
         world.with_hash(&format!("user{at}@example.com"), hash, true).await?;
     }

@@ -64,7 +64,7 @@ async fn an_administrator_looks_and_ends_and_neither_makes_nor_changes() -> Resu
     assert_eq!(send(&deps, &about(END_ALL, &admin, user.user_id)).await?.body["ended"], 1);
     assert_eq!((noted(&world, "session.ended").await?, noted(&world, "session.all_ended").await?), (1, 1));
     let by_admin =
-        format!("audit_logs WHERE user_id = '{}' AND details->>'reason' = 'ended_by_admin'", admin.user_id);
+        format!("audit_logs WHERE user_id = '{}' AND details->>'reason' = 'by_admin'", admin.user_id);
     assert_eq!(rows(&world, &by_admin).await?, 2, "in the chain of who did it");
     assert_eq!(send(&deps, &about(ONE, &admin, admin.session_id)).await?.status, 200);
     Ok(())
