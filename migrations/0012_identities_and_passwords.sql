@@ -57,6 +57,7 @@ CREATE TABLE passwords (
         CONSTRAINT passwords_user_id_fkey REFERENCES users ON DELETE CASCADE,
     -- In the PHC form of argon2id, or an imported bcrypt until the next sign-in.
     hash       text NOT NULL CONSTRAINT passwords_hash_form CHECK (hash ~ '^\$(argon2id|2[abxy])\$'),
+    -- When it was chosen, or when a session of the account last brought the proof of its mailbox.
     changed_at timestamptz NOT NULL
 );
 

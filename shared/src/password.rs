@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::crypto::Secret;
 
 pub use hash::{HashError, Verdict, hash, verify};
-pub use store::{Account, delete, delete_unproven, find, find_by_email, hold, replace, set};
+pub use store::{Account, delete, delete_unproven, find, find_by_email, hold, replace, set, vouch};
 
 const MIN_CHARACTERS: usize = 8;
 const MAX_CHARACTERS: usize = 128;

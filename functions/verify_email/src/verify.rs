@@ -15,6 +15,7 @@ use shared::http::{ApiError, ErrorCode, Reply, Request, auth, limit};
 use shared::mail::{Kind, Written};
 use shared::metrics;
 use shared::one_time_token::{self, Purpose, Standing, Taken};
+use shared::password;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -42,8 +43,11 @@ pub async fn verify(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     let mut connection = deps.db.connection().await?;
     let limits = [limit::per_address("verify_email", request, deps.per_address)];
     limit::check(connection.client(), &limits, now).await?;
-    let tx = begin(deps, &mut connection, (request, &token), now).await?;
+    let (tx, by_its_session) = begin(deps, &mut connection, (request, &token), now).await?;
     let taken = one_time_token::take(&tx, token.expose(), &PURPOSES, now).await?.ok_or_else(token_gone)?;
+    if by_its_session {
+        password::vouch(&tx, taken.user_id, now).await?;
+    }
     let told = carry_out(deps, &tx, (request, &taken), now).await?;
     db::commit(tx).await?;
     drop(connection);
@@ -53,21 +57,28 @@ pub async fn verify(deps: &Deps, request: &Request) -> Result<Reply, ApiError> {
     Ok(Reply::ok(&Answer { user_id: taken.user_id, email: taken.email.as_str(), email_verified: true }))
 }
 
-/// The transaction in which the token may be taken. One that is refused here stays as good as it was.
+/// The transaction in which the token may be taken, and whether a session of its account brings it: then who reads the
+/// mailbox is who signed in. A token that is refused here stays as good as it was.
 async fn begin<'c>(
     deps: &Deps,
     connection: &'c mut Connection,
     (request, token): (&Request, &Secret<String>),
     now: OffsetDateTime,
-) -> Result<Transaction<'c>, ApiError> {
+) -> Result<(Transaction<'c>, bool), ApiError> {
     let found = one_time_token::find(connection.client(), token.expose(), &PURPOSES, now).await?;
     let Standing { user_id, purpose } = found.ok_or_else(token_gone)?;
     if purpose != Purpose::LinkEmail {
-        return Ok(connection.transaction().await?);
+        let tx = connection.transaction().await?;
+        // Mail may be read on any device: a token that is not there, or no longer good, is no reason to refuse.
+        let session = match auth::bearer(request) {
+            Ok(bearer) => deps.auth.enter(&tx, &bearer, now).await.ok(),
+            Err(_) => None,
+        };
+        return Ok((tx, session.is_some_and(|session| session.user_id == user_id)));
     }
     let bearer = auth::bearer(request)?;
     let (tx, session) = deps.auth.begin(connection, &bearer, now).await?;
-    if session.user_id == user_id { Ok(tx) } else { Err(another_accounts()) }
+    if session.user_id == user_id { Ok((tx, false)) } else { Err(another_accounts()) }
 }
 
 async fn carry_out(

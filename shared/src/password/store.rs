@@ -104,6 +104,17 @@ pub async fn replace(
     Ok(replaced == 1)
 }
 
+/// Notes that whoever chose the account's password has just shown that they read its mailbox.
+pub async fn vouch(client: &impl GenericClient, user_id: Uuid, now: OffsetDateTime) -> Result<(), DbError> {
+    execute(
+        client,
+        "UPDATE passwords SET changed_at = $2 WHERE user_id = $1",
+        &[(&user_id, Type::UUID), (&now, Type::TIMESTAMPTZ)],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Takes the account's password away if it is older than the proof of the address, and says whether it was: whoever chose
 /// it had not read the mailbox then, and may not be who did.
 pub async fn delete_unproven(client: &impl GenericClient, user_id: Uuid) -> Result<bool, DbError> {

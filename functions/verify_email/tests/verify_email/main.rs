@@ -67,6 +67,25 @@ async fn the_token_that_was_mailed_proves_the_address_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_password_is_as_new_as_the_proof_when_a_session_of_the_account_brings_it() -> Result<()> {
+    for (own, kept) in [(true, 1), (false, 0)] {
+        let world = World::start().await?;
+        let alice = world.with_email(EMAIL, PASSWORD, false).await?;
+        let token = issue(&world, alice.user_id, Purpose::VerifyEmail, EMAIL).await?;
+        world.advance(Duration::minutes(1));
+        let stranger = world.sign_in("did:mnemonic:0f1e2d3c4b5a6978", &world.node("bob")?.pubkey).await?;
+        let bearer = if own { &alice.access_token } else { &stranger.access_token };
+        let answer = send(&wire(&world).await?, &bringing(&token).bearer(bearer)).await?;
+        assert_eq!(answer.status, 200, "a token of somebody else is no reason to refuse: {answer:?}");
+        assert_eq!(rows(&world, VERIFIED).await?, 1);
+        let as_new = "passwords p, identities i
+                      WHERE i.user_id = p.user_id AND i.kind = 'email' AND p.changed_at >= i.verified_at";
+        assert_eq!(rows(&world, as_new).await?, kept, "so Discord's joining leaves it, or takes it");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_fifty_who_bring_one_token_one_is_heard() -> Result<()> {
     let world = World::start().await?;
     let alice = world.with_email(EMAIL, PASSWORD, false).await?;
