@@ -80,6 +80,10 @@ fn judge(output: &str) -> Result<String> {
     let Some(status) = answer["statusCode"].as_u64() else { return Ok("report".to_owned()) };
     match status {
         200..=299 => Ok(status.to_string()),
+        300..=399 => {
+            let location = answer["headers"]["location"].as_str().context("the redirect leads nowhere")?;
+            Ok(format!("{status} to {}", location.split('?').next().unwrap_or_default()))
+        }
         400..=499 => {
             let body = answer["body"].as_str().context("the error has no body")?;
             let body: Value = serde_json::from_str(body).context("the error's body is not JSON")?;
@@ -107,5 +111,8 @@ mod tests {
         assert!(judge(&answer(503, error.to_string())).is_err());
         assert!(judge(&answer(404, json!({"message": "Not Found"}).to_string())).is_err());
         assert_eq!(judge(r#"{"applied":[]}"#).unwrap(), "report");
+        let away = json!({"statusCode": 302, "headers": {"location": "https://a.example/b?c=d"}, "body": ""});
+        assert_eq!(judge(&away.to_string()).unwrap(), "302 to https://a.example/b");
+        assert!(judge(&answer(302, String::new())).is_err());
     }
 }

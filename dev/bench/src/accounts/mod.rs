@@ -151,7 +151,7 @@ pub async fn run(options: &Options) -> Result<()> {
     }
     let text = report.render(if options.quick { " --quick" } else { "" })?;
     println!("{text}");
-    document::write("accounts", &text, options.record && !options.quick && options.only.is_none())?;
+    document::write("accounts", &text, options.record && options.only.is_none())?;
     drop(ground);
     server.stop()
 }
