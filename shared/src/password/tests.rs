@@ -69,6 +69,17 @@ async fn a_hash_is_argon2id_as_owasp_has_it_and_salted() {
     assert_eq!(verdict("correct horse battery stapl", first.expose()).await, Verdict::Wrong);
 }
 
+#[test]
+fn memory_that_was_used_before_makes_the_same_hash_as_fresh_memory() {
+    use super::hash::{argon2id, hash_now};
+    use argon2::password_hash::PasswordHasher;
+    for (text, salt) in [("correct horse", [1; 16]), ("battery staple", [2; 16]), ("correct horse", [1; 16])]
+    {
+        let fresh = argon2id().unwrap().hash_password_with_salt(text.as_bytes(), &salt).unwrap();
+        assert_eq!(hash_now(&given(text), &salt).unwrap().expose(), &fresh.to_string());
+    }
+}
+
 #[tokio::test]
 async fn a_hash_of_another_setting_verifies_and_is_to_be_made_anew() {
     // A test vector of the reference implementation.
